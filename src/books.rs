@@ -1,0 +1,1 @@
+//! Live state that others read: statistics, health, prices, quality.

@@ -1,0 +1,408 @@
+//! Who offers what: providers, models, endpoints and routes, as one immutable
+//! table per configuration generation.
+//!
+//! Names are opaque strings that are looked up, never taken apart. Ids are
+//! given out here, once per generation, and index plain slices everywhere else;
+//! the endpoint's *identity* (`provider/model[@region][#key]`) is what outlives
+//! a reload: statistics, labels and decisions use it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Uri;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{PicoUsd, Rates};
+
+pub mod secret;
+
+pub use secret::Secret;
+
+/// Index of an endpoint in [`Catalog::endpoints`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EndpointId(pub u32);
+
+/// Index of a model in [`Catalog::models`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelId(pub u32);
+
+/// A wire format, of a caller or of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// `OpenAI`'s Chat Completions, also our middle form.
+    OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's `generateContent`.
+    Gemini,
+    /// Amazon's Converse.
+    Bedrock,
+}
+
+impl Dialect {
+    /// The word used in configuration, metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dialect::OpenAi => "openai",
+            Dialect::Anthropic => "anthropic",
+            Dialect::Gemini => "gemini",
+            Dialect::Bedrock => "bedrock",
+        }
+    }
+}
+
+/// How a request to a provider is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// No credential is sent.
+    None,
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// The key alone in a header of this name (`x-api-key`, `api-key`).
+    Header(http::HeaderName),
+}
+
+/// An account at a vendor.
+#[derive(Debug)]
+pub struct Provider {
+    /// The name in the configuration; the first part of endpoint identities.
+    pub name: String,
+    /// The wire format it speaks.
+    pub dialect: Dialect,
+    /// Scheme, host, port and path prefix; no trailing slash, no query.
+    pub base_url: Uri,
+    /// How requests are signed.
+    pub auth: Auth,
+    /// The credential; `None` for providers that need none.
+    pub key: Option<Secret>,
+    /// Headers sent with every request (not credentials).
+    pub headers: http::HeaderMap,
+    /// Deviations that cannot be told from the bytes; see [`Quirk`].
+    pub quirks: Vec<Quirk>,
+    /// Limits on waiting for this provider.
+    pub timeouts: Timeouts,
+}
+
+/// What an upstream does differently and cannot be noticed in its answers.
+/// (All that can be noticed is mended for every upstream without being named.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quirk {
+    /// Rejects `stream_options`; usage in streams must come unasked or is estimated.
+    NoStreamOptions,
+    /// Wants `max_completion_tokens` where callers say `max_tokens`.
+    MaxCompletionTokens,
+    /// Wants `max_tokens` where callers say `max_completion_tokens`.
+    MaxTokens,
+}
+
+/// How long to wait for an upstream. All durations are settings of the
+/// operator; defaults are those of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection is established (3 s).
+    pub connect: std::time::Duration,
+    /// Until the first content. `None`: clamp(4 × p95 TTFT, 10 s, 120 s), 60 s
+    /// while that is unknown.
+    pub first_content: Option<std::time::Duration>,
+    /// Between two events with content (60 s).
+    pub idle: std::time::Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        use std::time::Duration;
+        Timeouts { connect: Duration::from_secs(3), first_content: None, idle: Duration::from_secs(60) }
+    }
+}
+
+/// What a request can need and an endpoint can do, as a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Capabilities(pub u32);
+
+impl Capabilities {
+    /// Function tools.
+    pub const TOOLS: Capabilities = Capabilities(1);
+    /// `response_format` with a JSON schema.
+    pub const JSON_SCHEMA: Capabilities = Capabilities(1 << 1);
+    /// Images in messages.
+    pub const VISION: Capabilities = Capabilities(1 << 2);
+    /// Audio in messages or answers.
+    pub const AUDIO: Capabilities = Capabilities(1 << 3);
+    /// Reasoning effort can be asked for.
+    pub const REASONING: Capabilities = Capabilities(1 << 4);
+    /// Log probabilities.
+    pub const LOGPROBS: Capabilities = Capabilities(1 << 5);
+    /// More than one choice per request.
+    pub const N: Capabilities = Capabilities(1 << 6);
+    /// Files (PDF) in messages.
+    pub const FILES: Capabilities = Capabilities(1 << 7);
+    /// Every capability: what is assumed of an endpoint whose table says nothing.
+    pub const ALL: Capabilities = Capabilities(u32::MAX);
+
+    /// Names in configuration and messages.
+    pub const NAMES: [(&'static str, Capabilities); 8] = [
+        ("tools", Self::TOOLS),
+        ("json_schema", Self::JSON_SCHEMA),
+        ("vision", Self::VISION),
+        ("audio", Self::AUDIO),
+        ("reasoning", Self::REASONING),
+        ("logprobs", Self::LOGPROBS),
+        ("n", Self::N),
+        ("files", Self::FILES),
+    ];
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Capabilities) -> Capabilities {
+        Capabilities(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in this set.
+    #[must_use]
+    pub const fn has(self, other: Capabilities) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// What is in `self` and not in `other`, by name.
+    #[must_use]
+    pub fn lacking_in(self, other: Capabilities) -> Vec<&'static str> {
+        let missing = self.0 & !other.0;
+        Self::NAMES.iter().filter(|(_, bit)| missing & bit.0 != 0).map(|(name, _)| *name).collect()
+    }
+}
+
+/// Where an endpoint's price comes from, in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceSource {
+    /// The operator's configuration.
+    Config,
+    /// A price list: its name and the date it was seen (`YYYY-MM-DD`).
+    Book {
+        /// `genai-prices`, `models.dev`, …
+        list: String,
+        /// `YYYY-MM-DD`.
+        date: String,
+        /// Whether only this list has the price, or others disagree by more than 2 %.
+        low_confidence: bool,
+    },
+}
+
+/// One model as offered by one provider: the thing that is scored.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its index.
+    pub id: EndpointId,
+    /// `provider/model[@region][#key]`.
+    pub identity: Arc<str>,
+    /// Who offers it.
+    pub provider: Arc<Provider>,
+    /// What callers call it.
+    pub model: ModelId,
+    /// What the provider calls it.
+    pub upstream: String,
+    /// Prices; `None` is unknown, which is never zero and never wins.
+    pub rates: Option<Arc<Rates>>,
+    /// Where the prices come from.
+    pub price_source: Option<PriceSource>,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Tokens of input and output together; `None` is unknown.
+    pub context: Option<u32>,
+    /// Most output tokens; `None` is unknown.
+    pub max_output: Option<u32>,
+    /// Prior quality, 0..1.
+    pub quality: f64,
+    /// Where it runs, for filters (`eu`, `us-east-1`).
+    pub region: Option<String>,
+}
+
+/// A name that stands for endpoints competing for each request.
+#[derive(Debug)]
+pub struct Model {
+    /// What callers ask for.
+    pub name: Arc<str>,
+    /// Who offers it.
+    pub endpoints: Vec<EndpointId>,
+}
+
+/// A name that stands for several models.
+#[derive(Debug)]
+pub struct Route {
+    /// What callers ask for.
+    pub name: Arc<str>,
+    /// The models, as listed.
+    pub models: Vec<ModelId>,
+    /// All endpoints of those models.
+    pub endpoints: Vec<EndpointId>,
+    /// What is valued; `None` is the default objective.
+    pub objective: Option<Arc<Objective>>,
+}
+
+/// What a name in a request stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Index into [`Catalog::models`].
+    Model(usize),
+    /// Index into [`Catalog::routes`].
+    Route(usize),
+}
+
+/// What the operator or caller values: exchange rates between dollars, seconds
+/// and good answers, and hard limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// Its name in the configuration, or of the preset.
+    pub name: Arc<str>,
+    /// What a second of the caller's waiting is worth (USD).
+    pub usd_per_second: f64,
+    /// What quality 1.0 instead of 0.0 is worth for one answer (USD).
+    pub usd_per_good_answer: f64,
+    /// Dearest list price accepted.
+    pub max_price: Option<MaxPrice>,
+    /// Most that one request may be expected to cost (USD).
+    pub max_cost_usd: Option<f64>,
+    /// Least quality accepted, 0..1.
+    pub min_quality: Option<f64>,
+    /// The first token must come within `ms` with at least `probability`.
+    pub ttft: Option<TtftTarget>,
+}
+
+/// Dearest list price accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MaxPrice {
+    /// For an input token.
+    pub input: Option<PicoUsd>,
+    /// For an output token.
+    pub output: Option<PicoUsd>,
+}
+
+/// A latency objective: P(TTFT ≤ `ms`) ≥ `probability`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TtftTarget {
+    /// Milliseconds.
+    pub ms: f64,
+    /// 0..1.
+    pub probability: f64,
+}
+
+impl Objective {
+    /// Names of the presets, with USD per second and USD per good answer
+    /// (`contract.md`).
+    pub const PRESETS: [(&'static str, f64, f64); 4] =
+        [("cheapest", 2e-5, 0.001), ("balanced", 2e-4, 0.01), ("fastest", 2e-3, 0.01), ("best", 2e-4, 0.1)];
+
+    /// The preset of that name.
+    #[must_use]
+    pub fn preset(name: &str) -> Option<Objective> {
+        let (name, usd_per_second, usd_per_good_answer) =
+            *Self::PRESETS.iter().find(|preset| preset.0 == name)?;
+        Some(Objective {
+            name: name.into(),
+            usd_per_second,
+            usd_per_good_answer,
+            max_price: None,
+            max_cost_usd: None,
+            min_quality: None,
+            ttft: None,
+        })
+    }
+}
+
+/// All that is offered, in one generation of the configuration.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// By name.
+    pub providers: Vec<Arc<Provider>>,
+    /// Indexed by [`EndpointId`].
+    pub endpoints: Vec<Endpoint>,
+    /// Indexed by [`ModelId`].
+    pub models: Vec<Model>,
+    /// As configured.
+    pub routes: Vec<Route>,
+    /// Objectives a request may name: the presets and the configured ones.
+    pub objectives: HashMap<String, Arc<Objective>>,
+    /// What callers may ask for.
+    pub names: HashMap<String, Target>,
+}
+
+/// What a requested name was found to mean.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// The name without `:floor` or `:nitro`.
+    pub name: &'a Arc<str>,
+    /// Who may serve it.
+    pub endpoints: &'a [EndpointId],
+    /// The objective that the name implies.
+    pub objective: Option<&'a Arc<Objective>>,
+}
+
+impl Catalog {
+    /// The endpoint of that id.
+    ///
+    /// # Panics
+    /// Never for ids that this catalog gave out.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "ids are given out by the catalog")]
+    pub fn endpoint(&self, id: EndpointId) -> &Endpoint {
+        &self.endpoints[id.0 as usize]
+    }
+
+    /// The model of that id.
+    ///
+    /// # Panics
+    /// Never for ids that this catalog gave out.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "ids are given out by the catalog")]
+    pub fn model(&self, id: ModelId) -> &Model {
+        &self.models[id.0 as usize]
+    }
+
+    /// What a caller means by `name`. `NAME:floor` and `NAME:nitro` are NAME by
+    /// the objectives `cheapest` and `fastest`, unless such a name exists.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Found<'_>> {
+        self.exact(name).or_else(|| {
+            let (stem, objective) = name
+                .strip_suffix(":floor")
+                .map(|stem| (stem, "cheapest"))
+                .or_else(|| name.strip_suffix(":nitro").map(|stem| (stem, "fastest")))?;
+            let objective = self.objectives.get(objective);
+            Some(Found { objective, ..self.exact(stem)? })
+        })
+    }
+
+    fn exact(&self, name: &str) -> Option<Found<'_>> {
+        match self.names.get(name)? {
+            Target::Model(index) => self.models.get(*index).map(|model| Found {
+                name: &model.name,
+                endpoints: &model.endpoints,
+                objective: None,
+            }),
+            Target::Route(index) => self.routes.get(*index).map(|route| Found {
+                name: &route.name,
+                endpoints: &route.endpoints,
+                objective: route.objective.as_ref(),
+            }),
+        }
+    }
+
+    /// Up to three names that `name` may have been meant to be, nearest first.
+    #[must_use]
+    pub fn near(&self, name: &str) -> Vec<&str> {
+        let mut near: Vec<(f64, &str)> = self
+            .names
+            .keys()
+            .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known.as_str()))
+            .filter(|(likeness, _)| *likeness >= 0.8)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        near.into_iter().take(3).map(|(_, known)| known).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! Wire formats: how a request is said to an upstream, and how its answer is
+//! understood. No I/O, no clock, no vendor's address, key or price.
+//!
+//! The middle form is OpenAI's own, so there are N dialects and not N². Where
+//! caller and upstream speak the same dialect the bytes pass through, watched;
+//! they are rewritten only where the upstream deviates from the canonical form
+//! that callers' SDKs need.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::catalog::{Dialect, Endpoint};
+use crate::outcome::{Failure, FinishReason};
+use crate::request::ChatRequest;
+use crate::units::Usage;
+
+/// A request as it goes to one endpoint.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Appended to the provider's `base_url`; begins with a slash.
+    pub path: String,
+    /// The body in pieces, most of them slices of the caller's own.
+    pub body: Vec<Bytes>,
+    /// What was adjusted, for `x-merit-warnings`.
+    pub warnings: Vec<String>,
+}
+
+/// How an answer must look to this caller.
+#[derive(Debug, Clone, Default)]
+pub struct Style {
+    /// What stands in `model`; `None` leaves the upstream's word.
+    pub model: Option<Arc<str>>,
+    /// Whether a stream has the usage chunk.
+    pub include_usage: bool,
+}
+
+/// A complete answer that was not streamed.
+#[derive(Debug)]
+pub struct Reply {
+    /// The body in the middle form.
+    pub body: Bytes,
+    /// What it consumed; `None` when the upstream did not say.
+    pub usage: Option<Usage>,
+    /// Why it ended.
+    pub finish: Option<FinishReason>,
+    /// Bytes of generated text, for an estimate when usage is missing.
+    pub output_bytes: u64,
+    /// The cost the upstream itself reports (USD), as OpenRouter does.
+    pub reported_cost_usd: Option<f64>,
+}
+
+/// What has been seen of a stream so far.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// Events that carried content: text, tool call, reasoning, refusal.
+    pub content_events: u32,
+    /// Bytes of generated text, for an estimate when usage is missing.
+    pub output_bytes: u64,
+    /// Why it ended, once that was said.
+    pub finish: Option<FinishReason>,
+    /// What it consumed so far; the last word counts.
+    pub usage: Option<Usage>,
+    /// Events that could not be read and were left out.
+    pub malformed: u32,
+    /// The cost the upstream itself reports (USD).
+    pub reported_cost_usd: Option<f64>,
+}
+
+/// Whether a stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// More is to come.
+    More,
+    /// The terminal marker was seen; call [`Decoder::close`].
+    Ended,
+}
+
+/// Members added to the last chunks of a stream.
+#[derive(Debug, Clone, Default)]
+pub struct Tail {
+    /// Usage to state when the upstream did not; must then be an estimate.
+    pub usage: Option<Usage>,
+    /// `usage.cost` in USD, as decimal digits.
+    pub cost: Option<String>,
+    /// A JSON object that becomes the member `merit` of the usage chunk.
+    pub merit: Option<String>,
+}
+
+/// Speaks one wire format to upstreams.
+pub trait Codec: Debug + Send + Sync {
+    /// Says the request in this dialect.
+    ///
+    /// # Errors
+    /// [`Failure::Unsupported`] when it cannot be said.
+    fn encode(&self, request: &ChatRequest, endpoint: &Endpoint) -> Result<Encoded, Failure>;
+
+    /// What a status other than 2xx means.
+    fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure;
+
+    /// Understands a complete answer (status 2xx) to a request that was not
+    /// streamed, and brings it into the form callers need.
+    ///
+    /// # Errors
+    /// The failure that the body itself reports, or [`Failure::Protocol`].
+    fn reply(&self, body: Bytes, style: &Style) -> Result<Reply, Failure>;
+
+    /// Understands a complete answer (status 2xx, not an event stream) to a
+    /// request that was to be streamed: events for the caller as a stream
+    /// would have had them, `[DONE]` not included.
+    ///
+    /// # Errors
+    /// As [`Codec::reply`].
+    fn reply_as_stream(&self, body: Bytes, style: &Style) -> Result<Box<dyn Decoder>, Failure>;
+
+    /// A decoder for one stream.
+    fn stream(&self, style: &Style) -> Box<dyn Decoder>;
+}
+
+/// Follows one stream from upstream bytes to the caller's events.
+pub trait Decoder: Debug + Send {
+    /// Takes the next bytes, across any border, and appends to `out` what the
+    /// caller gets for them. After [`Progress::Ended`] further bytes are ignored.
+    ///
+    /// # Errors
+    /// The failure the stream itself reports, or [`Failure::Protocol`]. What
+    /// was appended before the error may still be sent.
+    fn feed(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<Progress, Failure>;
+
+    /// The upstream closed the connection: was that a proper end?
+    ///
+    /// # Errors
+    /// [`Failure::Truncated`] when no terminal marker had been seen.
+    fn end_of_input(&mut self, out: &mut Vec<Bytes>) -> Result<(), Failure>;
+
+    /// Appends what ends a proper stream: the usage chunk if it is wanted, and
+    /// `[DONE]`. Call once, after [`Progress::Ended`] or a good
+    /// [`Decoder::end_of_input`].
+    fn close(&mut self, tail: &Tail, out: &mut Vec<Bytes>);
+
+    /// What has been seen so far.
+    fn watch(&self) -> &Watch;
+}
+
+/// The codec of a dialect; `None` for those that are not built yet.
+#[must_use]
+pub fn codec(dialect: Dialect) -> Option<&'static dyn Codec> {
+    match dialect {
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
+    }
+}

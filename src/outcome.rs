@@ -1,0 +1,295 @@
+//! How attempts end, whose fault a failure is, and what follows from it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Why an attempt failed, in the terms the router acts on.
+///
+/// There is no catch-all: a new kind of failure must say whose fault it is and
+/// what follows (see the functions below, which have no wildcard arm).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection: refused, unreachable, reset before anything was sent.
+    Connect,
+    /// The name could not be resolved.
+    Dns,
+    /// The TLS handshake failed.
+    Tls,
+    /// No connection within the connect timeout.
+    ConnectTimeout,
+    /// The connection broke after the request was sent, before any answer.
+    Closed,
+    /// No content within the first-content timeout.
+    FirstContentTimeout,
+    /// Content had begun, then nothing came for the idle timeout.
+    Stalled,
+    /// The answer broke off without its terminal marker.
+    Truncated,
+    /// Too many requests.
+    RateLimited {
+        /// How long the upstream asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The account has no credit or has spent its limit: waiting will not help.
+    QuotaExhausted,
+    /// Overloaded (503, 529 and their kin).
+    Overloaded {
+        /// How long the upstream asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Another server error.
+    Server {
+        /// The HTTP status, or 500 for an error inside a stream.
+        status: u16,
+    },
+    /// Our credential was refused (401, 403).
+    Key {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The upstream does not know the model or the path (404).
+    NotFound,
+    /// The request is at fault; another provider would say the same.
+    Refused(Refusal),
+    /// The prompt does not fit this endpoint's context.
+    ContextLength {
+        /// The upstream's words, scrubbed.
+        message: String,
+    },
+    /// The provider's content policy refused the prompt.
+    ContentFilter {
+        /// The upstream's words, scrubbed.
+        message: String,
+    },
+    /// What came is not what the dialect allows: HTML, broken JSON, a redirect,
+    /// an event or answer over its size limit.
+    Protocol {
+        /// What was wrong, for the log; never the upstream's own text.
+        detail: &'static str,
+    },
+    /// The request cannot be said in this endpoint's dialect.
+    Unsupported {
+        /// What cannot be said.
+        what: String,
+    },
+    /// The caller went away.
+    CallerGone,
+    /// We are shutting down and the drain deadline has passed.
+    ShuttingDown,
+}
+
+/// An upstream's refusal of the request itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// 400, 413 or 422.
+    pub status: u16,
+    /// The upstream's words, scrubbed.
+    pub message: String,
+    /// Its `type`, when it has OpenAI's shape.
+    pub kind: Option<String>,
+    /// The parameter at fault.
+    pub param: Option<String>,
+    /// Its code, always as a string.
+    pub code: Option<String>,
+}
+
+/// What to do after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The same endpoint may be tried again, or the next candidate.
+    Again,
+    /// Only another candidate can help.
+    Fallback,
+    /// Nothing will help.
+    Stop,
+}
+
+impl Failure {
+    /// What may be done next, as long as no content has gone to the caller.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        match self {
+            Failure::Connect
+            | Failure::ConnectTimeout
+            | Failure::Closed
+            | Failure::Truncated
+            | Failure::Overloaded { .. }
+            | Failure::Server { .. }
+            | Failure::Protocol { .. } => Next::Again,
+            Failure::Dns
+            | Failure::Tls
+            | Failure::FirstContentTimeout
+            | Failure::Stalled
+            | Failure::RateLimited { .. }
+            | Failure::QuotaExhausted
+            | Failure::Key { .. }
+            | Failure::NotFound
+            | Failure::ContextLength { .. }
+            | Failure::Unsupported { .. } => Next::Fallback,
+            Failure::Refused(_)
+            | Failure::ContentFilter { .. }
+            | Failure::CallerGone
+            | Failure::ShuttingDown => Next::Stop,
+        }
+    }
+
+    /// Whether it counts against the endpoint's health. What the caller, the
+    /// prompt or we ourselves caused does not.
+    #[must_use]
+    pub fn is_endpoints_fault(&self) -> bool {
+        match self {
+            Failure::Connect
+            | Failure::Dns
+            | Failure::Tls
+            | Failure::ConnectTimeout
+            | Failure::Closed
+            | Failure::FirstContentTimeout
+            | Failure::Stalled
+            | Failure::Truncated
+            | Failure::RateLimited { .. }
+            | Failure::QuotaExhausted
+            | Failure::Overloaded { .. }
+            | Failure::Server { .. }
+            | Failure::Key { .. }
+            | Failure::NotFound
+            | Failure::Protocol { .. } => true,
+            Failure::Refused(_)
+            | Failure::ContextLength { .. }
+            | Failure::ContentFilter { .. }
+            | Failure::Unsupported { .. }
+            | Failure::CallerGone
+            | Failure::ShuttingDown => false,
+        }
+    }
+
+    /// Whether the request was certainly never processed, so that sending it
+    /// again cannot be a second paid generation.
+    #[must_use]
+    pub fn was_never_sent(&self) -> bool {
+        matches!(
+            self,
+            Failure::Connect
+                | Failure::Dns
+                | Failure::Tls
+                | Failure::ConnectTimeout
+                | Failure::Unsupported { .. }
+        )
+    }
+
+    /// The word in metrics, logs and decisions; a closed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Failure::Connect => "connect",
+            Failure::Dns => "dns",
+            Failure::Tls => "tls",
+            Failure::ConnectTimeout => "connect_timeout",
+            Failure::Closed => "closed",
+            Failure::FirstContentTimeout => "first_content_timeout",
+            Failure::Stalled => "stalled",
+            Failure::Truncated => "truncated",
+            Failure::RateLimited { .. } => "rate_limited",
+            Failure::QuotaExhausted => "quota_exhausted",
+            Failure::Overloaded { .. } => "overloaded",
+            Failure::Server { .. } => "server_error",
+            Failure::Key { .. } => "key_refused",
+            Failure::NotFound => "not_found",
+            Failure::Refused(_) => "refused",
+            Failure::ContextLength { .. } => "context_length",
+            Failure::ContentFilter { .. } => "content_filter",
+            Failure::Protocol { .. } => "protocol",
+            Failure::Unsupported { .. } => "unsupported",
+            Failure::CallerGone => "caller_gone",
+            Failure::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// Every label, in the order of [`Failure::index`].
+    pub const LABELS: [&'static str; 21] = [
+        "connect",
+        "dns",
+        "tls",
+        "connect_timeout",
+        "closed",
+        "first_content_timeout",
+        "stalled",
+        "truncated",
+        "rate_limited",
+        "quota_exhausted",
+        "overloaded",
+        "server_error",
+        "key_refused",
+        "not_found",
+        "refused",
+        "context_length",
+        "content_filter",
+        "protocol",
+        "unsupported",
+        "caller_gone",
+        "shutting_down",
+    ];
+
+    /// Position of the label in [`Failure::LABELS`].
+    #[must_use]
+    pub fn index(&self) -> usize {
+        Self::LABELS.iter().position(|label| *label == self.label()).unwrap_or(0)
+    }
+
+    /// How long the upstream asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failure::RateLimited { retry_after } | Failure::Overloaded { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// How one attempt went, as the books learn from it.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// Seconds from sending to the first content; `None` when none came.
+    pub ttft: Option<f64>,
+    /// Seconds per output token after the first; `None` when too few came.
+    pub itl: Option<f64>,
+    /// Seconds the attempt took in all.
+    pub seconds: f64,
+    /// Input tokens, counted or estimated.
+    pub input_tokens: u64,
+    /// Output tokens, counted or estimated.
+    pub output_tokens: u64,
+    /// Why it failed; `None` when it ended properly.
+    pub failure: Option<Failure>,
+}
+
+/// Why an answer ended, in OpenAI's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// At a natural end or a stop sequence.
+    Stop,
+    /// At the token limit.
+    Length,
+    /// To have tools called.
+    ToolCalls,
+    /// By the provider's content filter.
+    ContentFilter,
+    /// The older form of `ToolCalls`.
+    FunctionCall,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_label_is_listed_once() {
+        let mut labels = Failure::LABELS.to_vec();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Failure::LABELS.len());
+        assert_eq!(Failure::ShuttingDown.index(), 20);
+        assert_eq!(Failure::Connect.index(), 0);
+    }
+}
