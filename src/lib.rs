@@ -2,20 +2,20 @@
 //! request on live price, latency and quality.
 #![forbid(unsafe_code)]
 
-pub mod accounts;
-pub mod admin;
-pub mod api;
-pub mod app;
-pub mod books;
-pub mod catalog;
-pub mod cli;
-pub mod config;
-pub mod dialect;
-pub mod dispatch;
 pub mod json;
-pub mod market;
-pub mod outcome;
-pub mod request;
-pub mod sim;
-pub mod telemetry;
 pub mod units;
+pub mod catalog;
+pub mod request;
+pub mod outcome;
+pub mod dialect;
+pub mod telemetry;
+pub mod books;
+pub mod market;
+pub mod accounts;
+pub mod dispatch;
+pub mod config;
+pub mod app;
+pub mod api;
+pub mod admin;
+pub mod sim;
+pub mod cli;

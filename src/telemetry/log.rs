@@ -1,0 +1,207 @@
+//! Where log lines go: through one bounded queue to one thread.
+//!
+//! A request never waits for a terminal, a pipe or a disk. When the reader is
+//! too slow, lines are dropped and counted. Every line passes the [`Redactor`]
+//! and is made harmless for terminals (no control characters) on that thread.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use prometheus::IntCounter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::Redactor;
+
+/// Lines that may wait. At 500 bytes each this is 4 MiB.
+const QUEUE: usize = 8192;
+
+/// The sending end of the log. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Log {
+    queue: SyncSender<Message>,
+    dropped: IntCounter,
+    json: bool,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    /// Answered when everything before it has been written.
+    Flush(SyncSender<()>),
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// JSON unless a terminal reads along.
+    #[default]
+    Auto,
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Log {
+    /// Starts the writing thread. `file` `None` is standard output.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or no thread can be started.
+    pub fn start(
+        format: Format,
+        file: Option<&Path>,
+        redactor: Arc<Redactor>,
+        dropped: IntCounter,
+    ) -> io::Result<(Log, JoinHandle<()>)> {
+        let sink: Box<dyn Write + Send> = match file {
+            Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+            None => Box::new(io::stdout()),
+        };
+        let terminal = file.is_none() && io::IsTerminal::is_terminal(&io::stdout());
+        let json = match format {
+            Format::Auto => !terminal,
+            Format::Json => true,
+            Format::Text => false,
+        };
+        let (queue, lines) = sync_channel(QUEUE);
+        let thread =
+            std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&lines, sink, &redactor))?;
+        Ok((Log { queue, dropped, json }, thread))
+    }
+
+    /// Whether lines are JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Hands over one line, without its line feed. Never waits.
+    pub fn line(&self, line: Vec<u8>) {
+        match self.queue.try_send(Message::Line(line)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped.inc(),
+        }
+    }
+
+    /// Waits until all lines so far are written, `limit` at most.
+    pub fn flush(&self, limit: std::time::Duration) {
+        let (done, wait) = sync_channel(1);
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(limit);
+        }
+    }
+
+    /// Makes this log the destination of `tracing` events of at least `level`
+    /// (an `EnvFilter` directive; an invalid one means `info`).
+    pub fn install(&self, level: &str) {
+        let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone()).with_ansi(false);
+        let installed = if self.json {
+            tracing::subscriber::set_global_default(base.json().flatten_event(true).finish())
+        } else {
+            tracing::subscriber::set_global_default(base.with_target(false).finish())
+        };
+        if installed.is_err() {
+            tracing::debug!("a log was installed before; it stays");
+        }
+    }
+}
+
+fn write_all(lines: &Receiver<Message>, sink: Box<dyn Write + Send>, redactor: &Redactor) {
+    let mut sink = io::BufWriter::with_capacity(64 * 1024, sink);
+    let mut waiting = None;
+    while let Some(message) = waiting.take().or_else(|| lines.recv().ok()) {
+        match message {
+            Message::Line(line) => write_line(&mut sink, &line, redactor),
+            Message::Flush(done) => {
+                let _ = sink.flush();
+                let _ = done.try_send(());
+            }
+        }
+        // Flushed when the queue has run empty: whole bursts in one write.
+        waiting = lines.try_recv().ok();
+        if waiting.is_none() {
+            let _ = sink.flush();
+        }
+    }
+}
+
+/// A sink that fails (disk full, pipe closed) must not stop the log: the line
+/// is lost, the next may succeed.
+fn write_line(sink: &mut impl Write, line: &[u8], redactor: &Redactor) {
+    let text = String::from_utf8_lossy(line);
+    let clean = redactor.clean(text.trim_end());
+    let harmless: std::borrow::Cow<'_, str> = if clean.chars().any(is_harmful) {
+        clean.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect::<String>().into()
+    } else {
+        clean
+    };
+    let _ = sink.write_all(harmless.as_bytes()).and_then(|()| sink.write_all(b"\n"));
+}
+
+/// Control characters, and those that reorder text on a terminal.
+fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One `tracing` event being formatted; handed over when dropped.
+#[derive(Debug)]
+pub struct Line {
+    log: Log,
+    bytes: Vec<u8>,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.log.line(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { log: self.clone(), bytes: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Secret;
+    use std::time::Duration;
+
+    #[test]
+    fn lines_are_cleaned_and_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let redactor = Arc::new(Redactor::new());
+        redactor.set(&[Secret::new("topsecret".to_owned())]);
+        let dropped = IntCounter::new("dropped", "dropped").unwrap();
+        let (log, thread) = Log::start(Format::Json, Some(&path), redactor, dropped.clone()).unwrap();
+        log.line(b"the key is topsecret\x1b[31m".to_vec());
+        log.flush(Duration::from_secs(5));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "the key is ***\u{fffd}[31m\n");
+        assert_eq!(dropped.get(), 0);
+        drop(log);
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,365 @@
+//! Every metric, declared once, with a sentence of help.
+//!
+//! Label values come from the configuration or from closed sets in the code,
+//! never from callers: a model nobody configured is `_other`. Handles for
+//! endpoints are resolved when a configuration generation is built, so that a
+//! request touches only atomics.
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::outcome::Failure;
+use crate::units::Usage;
+
+/// The label of names that are not configured.
+pub const OTHER: &str = "_other";
+
+/// Seconds; from the `GenAI` semantic conventions' server buckets, with a tail
+/// for reasoning models (`ops.md` B1).
+const TTFT_BUCKETS: &[f64] =
+    &[0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 30.0, 60.0, 120.0];
+/// Seconds; the conventions' time per output token.
+const ITL_BUCKETS: &[f64] = &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5];
+/// Seconds; the conventions' operation duration, with a tail to ten minutes.
+const DURATION_BUCKETS: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 600.0];
+/// Seconds; what we ourselves add, from 20 µs.
+const OVERHEAD_BUCKETS: &[f64] =
+    &[0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 1.0];
+/// Seconds; one decision, from half a microsecond.
+const DECISION_BUCKETS: &[f64] =
+    &[0.000_000_5, 0.000_001, 0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.001];
+
+/// How a request ended, as the label `outcome`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A complete answer.
+    Ok,
+    /// A stream that broke off after content; the caller was told.
+    Truncated,
+    /// The caller hung up.
+    CallerCancelled,
+    /// The request was at fault.
+    CallerError,
+    /// No upstream gave an answer.
+    UpstreamError,
+    /// A limit of the caller's, or of all upstreams.
+    RateLimited,
+    /// A budget did not allow it.
+    BudgetDenied,
+    /// We were too busy, or shutting down.
+    Shed,
+    /// A defect of ours.
+    Internal,
+}
+
+impl Outcome {
+    /// The label value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Truncated => "truncated",
+            Outcome::CallerCancelled => "client_cancelled",
+            Outcome::CallerError => "client_error",
+            Outcome::UpstreamError => "upstream_error",
+            Outcome::RateLimited => "rate_limited",
+            Outcome::BudgetDenied => "budget_denied",
+            Outcome::Shed => "shed",
+            Outcome::Internal => "internal",
+        }
+    }
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by requested name and outcome.
+    pub requests: IntCounterVec,
+    /// From the request's last byte to the answer's last.
+    pub request_duration: Histogram,
+    /// From the request to the first content.
+    pub ttft: HistogramVec,
+    /// Between two output tokens.
+    pub itl: HistogramVec,
+    /// A request's time minus the waiting for upstreams.
+    pub overhead: Histogram,
+    /// Attempts by endpoint and result.
+    pub attempts: IntCounterVec,
+    /// Second and further attempts at the same endpoint.
+    pub retries: IntCounterVec,
+    /// Attempts at the next candidate.
+    pub fallbacks: IntCounterVec,
+    /// Hedged attempts.
+    pub hedges: IntCounterVec,
+    /// 0 closed, 1 half-open, 2 open.
+    pub circuit: IntGaugeVec,
+    /// The last score, in USD.
+    pub score: GaugeVec,
+    /// Quality as it is believed now, 0..1.
+    pub quality: GaugeVec,
+    /// Prices in force.
+    pub price: GaugeVec,
+    /// One decision.
+    pub decision: Histogram,
+    /// Estimated regret.
+    pub regret: prometheus::Counter,
+    /// Decisions made to learn.
+    pub exploration: IntCounter,
+    /// Tokens by endpoint and kind.
+    pub tokens: IntCounterVec,
+    /// What providers charge.
+    pub cost: prometheus::CounterVec,
+    /// What customers are charged.
+    pub revenue: prometheus::CounterVec,
+    /// Requests a budget refused.
+    pub budget_denied: IntCounterVec,
+    /// Requests that hold a reservation.
+    pub reservations: IntGauge,
+    /// Answers whose usage had to be estimated.
+    pub usage_estimated: IntCounterVec,
+    /// Requests served at an unknown price.
+    pub unpriced: IntCounter,
+    /// Streams that broke off after content.
+    pub truncated: IntCounterVec,
+    /// Requests being served.
+    pub inflight: IntGauge,
+    /// Requests refused because we were too busy.
+    pub shed: IntCounterVec,
+    /// Appending to the ledger.
+    pub ledger_append: Histogram,
+    /// 1 when a store answers.
+    pub store_up: IntGaugeVec,
+    /// Reloads of the configuration by result.
+    pub reloads: IntCounterVec,
+    /// The configuration generation in force.
+    pub generation: IntGauge,
+    /// Panics that were caught.
+    pub panics: IntCounterVec,
+    /// Log lines dropped because the log's reader was too slow.
+    pub log_dropped: IntCounter,
+}
+
+/// Handles of one endpoint, resolved once per generation.
+#[derive(Debug, Clone)]
+pub struct EndpointMetrics {
+    /// Attempts that ended properly.
+    pub ok: IntCounter,
+    /// Attempts that failed, by [`Failure::index`].
+    pub failed: Vec<IntCounter>,
+    /// Seconds to the first content.
+    pub ttft: Histogram,
+    /// Seconds per output token.
+    pub itl: Histogram,
+    /// USD.
+    pub cost: prometheus::Counter,
+    /// Input tokens, cached ones among them.
+    pub input: IntCounter,
+    /// Input tokens read from the prompt cache.
+    pub cached_input: IntCounter,
+    /// Output tokens, reasoning among them.
+    pub output: IntCounter,
+    /// Reasoning tokens.
+    pub reasoning: IntCounter,
+    /// 0 closed, 1 half-open, 2 open.
+    pub circuit: IntGauge,
+    /// USD.
+    pub score: prometheus::Gauge,
+    /// 0..1.
+    pub quality: prometheus::Gauge,
+}
+
+/// Registers a metric and hands it back.
+///
+/// Failure would mean that two metrics in this file share a name; a test builds
+/// them all, so the metric is then merely not exported.
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
+    #[expect(clippy::expect_used, reason = "names are constants in this file, and a test builds them all")]
+    let metric = metric.expect("a valid metric name");
+    let registered = registry.register(Box::new(metric.clone()));
+    debug_assert!(registered.is_ok(), "{registered:?}");
+    metric
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    register(registry, IntCounter::new(name, help))
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::new(name, help))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn float_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    register(registry, GaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn usd(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::CounterVec {
+    register(registry, prometheus::CounterVec::new(Opts::new(name, help), labels))
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+    register(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}
+
+/// The labels of an endpoint.
+const ENDPOINT: &[&str] = &["provider", "model"];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Declares and registers everything.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        let process = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        debug_assert!(process.is_ok());
+        let build = gauges(r, "merit_build_info", "The running version; always 1.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Metrics {
+            requests: counters(r, "merit_requests_total", "Requests by requested name and outcome.", &["route", "outcome"]),
+            request_duration: histogram(r, "merit_request_duration_seconds", "From a request to the end of its answer.", DURATION_BUCKETS),
+            ttft: histograms(r, "merit_time_to_first_token_seconds", "From sending an attempt to its first content.", TTFT_BUCKETS, ENDPOINT),
+            itl: histograms(r, "merit_inter_token_seconds", "Mean time between output tokens of one answer.", ITL_BUCKETS, ENDPOINT),
+            overhead: histogram(r, "merit_overhead_seconds", "A request's time minus the waiting for upstreams.", OVERHEAD_BUCKETS),
+            attempts: counters(r, "merit_attempts_total", "Attempts by endpoint and result.", &["provider", "model", "result"]),
+            retries: counters(r, "merit_retries_total", "Further attempts at the same endpoint, by the failure before.", &["reason"]),
+            fallbacks: counters(r, "merit_fallbacks_total", "Attempts at the next candidate, by the failure before.", &["reason"]),
+            hedges: counters(r, "merit_hedges_total", "Hedged attempts by result.", &["result"]),
+            circuit: gauges(r, "merit_circuit_state", "An endpoint's circuit: 0 closed, 1 half-open, 2 open.", ENDPOINT),
+            score: float_gauges(r, "merit_endpoint_score_usd", "An endpoint's last score: expected total cost of one request.", ENDPOINT),
+            quality: float_gauges(r, "merit_endpoint_quality", "Quality as believed now, 0 to 1.", ENDPOINT),
+            price: float_gauges(r, "merit_price_usd_per_mtok", "Prices in force, USD per million tokens.", &["provider", "model", "kind"]),
+            decision: histogram(r, "merit_decision_seconds", "Gathering, scoring and deciding.", DECISION_BUCKETS),
+            regret: register(r, prometheus::Counter::new("merit_regret_usd_total", "Estimated: chosen score minus best score, both re-scored at the outcome.")),
+            exploration: counter(r, "merit_exploration_total", "Decisions that chose another candidate in order to learn."),
+            tokens: counters(r, "merit_tokens_total", "Tokens by endpoint and kind; cached_input is part of input, reasoning of output.", &["provider", "model", "kind"]),
+            cost: usd(r, "merit_cost_usd_total", "What providers charge.", ENDPOINT),
+            revenue: usd(r, "merit_revenue_usd_total", "What customers are charged.", &["plan"]),
+            budget_denied: counters(r, "merit_budget_denied_total", "Requests refused by a budget.", &["scope"]),
+            reservations: gauge(r, "merit_reservations_open", "Requests that hold a reservation."),
+            usage_estimated: counters(r, "merit_usage_estimated_total", "Answers whose usage had to be estimated.", &["reason"]),
+            unpriced: counter(r, "merit_unpriced_requests_total", "Requests refused or served without a known price."),
+            truncated: counters(r, "merit_streams_truncated_total", "Streams that broke off after content, by whose side.", &["side"]),
+            inflight: gauge(r, "merit_inflight", "Requests being served."),
+            shed: counters(r, "merit_shed_total", "Requests refused because of load.", &["reason"]),
+            ledger_append: histogram(r, "merit_ledger_append_seconds", "Appending a batch to the ledger.", OVERHEAD_BUCKETS),
+            store_up: gauges(r, "merit_store_up", "1 while a store answers.", &["store"]),
+            reloads: counters(r, "merit_config_reload_total", "Reloads of the configuration by result.", &["result"]),
+            generation: gauge(r, "merit_config_generation", "The configuration generation in force."),
+            panics: counters(r, "merit_panics_total", "Panics that were caught.", &["component"]),
+            log_dropped: counter(r, "merit_log_lines_dropped_total", "Log lines dropped because their reader was too slow."),
+            registry,
+        };
+        metrics.seed();
+        metrics
+    }
+
+    /// Series whose labels are closed sets in the code exist from the start, so
+    /// that a rate over them is right from the first event.
+    fn seed(&self) {
+        for side in ["upstream", "caller"] {
+            self.truncated.with_label_values(&[side]);
+        }
+        for result in ["ok", "rejected"] {
+            self.reloads.with_label_values(&[result]);
+        }
+        for component in ["request", "task"] {
+            self.panics.with_label_values(&[component]);
+        }
+        for reason in ["missing", "invalid", "cancelled"] {
+            self.usage_estimated.with_label_values(&[reason]);
+        }
+        for reason in ["connections", "draining"] {
+            self.shed.with_label_values(&[reason]);
+        }
+    }
+
+    /// The handles of one endpoint.
+    #[must_use]
+    pub fn endpoint(&self, provider: &str, model: &str) -> EndpointMetrics {
+        let pair = &[provider, model];
+        let attempts = |result: &str| self.attempts.with_label_values(&[provider, model, result]);
+        let tokens = |kind: &str| self.tokens.with_label_values(&[provider, model, kind]);
+        EndpointMetrics {
+            ok: attempts("ok"),
+            failed: Failure::LABELS.iter().map(|label| attempts(label)).collect(),
+            ttft: self.ttft.with_label_values(pair),
+            itl: self.itl.with_label_values(pair),
+            cost: self.cost.with_label_values(pair),
+            input: tokens("input"),
+            cached_input: tokens("cached_input"),
+            output: tokens("output"),
+            reasoning: tokens("reasoning"),
+            circuit: self.circuit.with_label_values(pair),
+            score: self.score.with_label_values(pair),
+            quality: self.quality.with_label_values(pair),
+        }
+    }
+
+    /// Everything in the text format of Prometheus.
+    #[must_use]
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl EndpointMetrics {
+    /// Counts one attempt's result.
+    pub fn attempt(&self, failure: Option<&Failure>) {
+        match failure {
+            None => self.ok.inc(),
+            Some(failure) => {
+                if let Some(counter) = self.failed.get(failure.index()) {
+                    counter.inc();
+                }
+            }
+        }
+    }
+
+    /// Counts the tokens of one attempt.
+    pub fn usage(&self, usage: &Usage) {
+        self.input.inc_by(usage.input);
+        self.cached_input.inc_by(usage.cached_input);
+        self.output.inc_by(usage.output);
+        self.reasoning.inc_by(usage.reasoning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_metrics_register_and_render() {
+        let metrics = Metrics::new();
+        let endpoint = metrics.endpoint("openai", "gpt-4o-mini");
+        endpoint.attempt(Some(&Failure::Dns));
+        endpoint.attempt(None);
+        let text = metrics.render();
+        assert!(text.contains(r#"merit_attempts_total{model="gpt-4o-mini",provider="openai",result="dns"} 1"#), "{text}");
+        assert!(text.contains(r#"merit_attempts_total{model="gpt-4o-mini",provider="openai",result="ok"} 1"#));
+        assert!(text.contains("merit_build_info{version="));
+        assert!(text.contains("process_resident_memory_bytes"));
+    }
+}
