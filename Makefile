@@ -1,0 +1,55 @@
+# The project's commands. `make` alone lists them.
+#
+#   ARGS='...'   is handed on to the program of `run`, `soak`, `bench` and the like
+
+CARGO ?= cargo
+IMAGE ?= merit:latest
+ENGINE ?= $(shell command -v docker || command -v podman)
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test lint bench docs image soak bench-gateway bench-routing
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+run: ## the gateway (ARGS='serve --config FILE')
+	$(CARGO) run --locked --release -- $(ARGS)
+
+install: ## what the tests need beside Rust
+	./tests/install.sh
+
+# One run of cargo is one summary at the end; --no-fail-fast so that it is whole.
+test: install ## install what is missing, then run every test (under 30 minutes on 2 cores)
+	$(CARGO) test --locked --no-fail-fast $(ARGS)
+
+lint: ## format, clippy, documentation, and licences where cargo-deny is installed
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --config .deny.toml check; \
+	else echo 'lint: cargo-deny is not installed; licences and advisories were not checked'; fi
+
+bench: ## criterion benches
+	$(CARGO) bench --locked $(ARGS)
+
+docs: ## the API documentation, into target/doc
+	$(CARGO) doc --locked --no-deps
+	@echo 'docs: open target/doc/merit/index.html'
+
+image: ## the container image (IMAGE=name:tag)
+	@if [ -z '$(ENGINE)' ]; then echo 'image: needs docker or podman' >&2; exit 69; fi
+	$(ENGINE) build --tag $(IMAGE) .
+
+# The long form of the tests that draw at random.
+SOAK_REQUESTS ?= 10000
+soak: install ## the tests in their long form (SOAK_REQUESTS=10000)
+	MERIT_SOAK=$(SOAK_REQUESTS) $(CARGO) test --locked --release --test it -- --nocapture $(ARGS) soak
+
+bench-gateway: ## CPU, latency and memory beside nginx and a direct call
+	./tests/install.sh bench
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --bench gateway -- $(ARGS)
+
+bench-routing: ## dollars, latency and quality on recorded prompts (not yet available)
+	@echo 'bench-routing: not available yet' >&2; exit 69
