@@ -6,7 +6,7 @@ Tokens are one-hot embedded, attention and feed-forward add nothing, and the out
 matrix is a table of which token follows which. So llama.cpp runs its real tokenizer,
 chat template, sampler, grammar and streaming, and says one of two things:
 
-* a plain chat:      "Hello there 你好🌍 done." in several chunks
+* a plain chat:      "Hello there 你好 🌍 done." in several chunks
 * a chat with tools: a call of `get_time`, which the template asks for
 
 The same file comes out each time, byte for byte.
