@@ -74,7 +74,8 @@ fn links_in_documents_lead_somewhere() -> Fallible<()> {
 /// A record of decisions has all four parts.
 #[test]
 fn decision_records_are_whole() -> Fallible<()> {
-    let records = files(&root().join("docs/adr"), ".md")?;
+    let mut records = files(&root().join("docs/adr"), ".md")?;
+    records.retain(|path| !path.ends_with("README.md"));
     assert!(!records.is_empty(), "no decision records were found");
     for path in records {
         let text = fs::read_to_string(&path)?;
