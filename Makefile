@@ -31,7 +31,7 @@ lint: ## format, clippy, documentation, and licences where cargo-deny is install
 	else echo 'lint: cargo-deny is not installed; licences and advisories were not checked'; fi
 
 bench: ## criterion benches
-	$(CARGO) bench --locked $(ARGS)
+	$(CARGO) bench --locked --bench decide --bench relay -- $(ARGS)
 
 docs: ## the API documentation, into target/doc
 	$(CARGO) doc --locked --no-deps

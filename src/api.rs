@@ -1,1 +1,128 @@
-//! (being written)
+//! What callers see: every path of the API listener, on one screen.
+
+pub mod body;
+pub mod chat;
+pub mod decisions;
+pub mod error;
+pub mod models;
+pub mod respond;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{MethodRouter, any, get, post};
+use http::{HeaderValue, Method};
+
+use crate::app::App;
+use crate::catalog::Dialect;
+use error::Error;
+
+/// Paths of the contract that answer 501 until they are built.
+const LATER: &[&str] = &[
+    "/responses",
+    "/messages",
+    "/messages/count_tokens",
+    "/embeddings",
+    "/completions",
+    "/audio/{*rest}",
+    "/images/{*rest}",
+    "/moderations",
+    "/rerank",
+    "/me",
+    "/feedback",
+];
+
+/// All routes. Each exists with and without `/v1`, and with a trailing slash
+/// (see [`normalise`]).
+#[must_use]
+pub fn router(app: App) -> Router {
+    let mut router = Router::new()
+        .route("/", get(|| async { "Merit\n" }))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready));
+    for prefix in ["", "/v1"] {
+        let both = |path: &str| format!("{prefix}{path}");
+        router = router
+            .route(&both("/chat/completions"), only(post(chat_completions)))
+            .route(&both("/models"), only(get(models::list)))
+            .route(&both("/models/{*id}"), only(get(models::one)))
+            .route(&both("/decisions/{id}"), only(get(decisions::one)));
+        for path in LATER {
+            router = router.route(&both(path), any(later));
+        }
+    }
+    router.fallback(unknown).layer(axum::middleware::from_fn(normalise)).with_state(app)
+}
+
+/// A route whose other methods get a proper 405.
+fn only(route: MethodRouter<App>) -> MethodRouter<App> {
+    route.fallback(wrong_method)
+}
+
+async fn chat_completions(State(app): State<App>, request: Request) -> Response {
+    chat::chat(app, request).await
+}
+
+async fn ready(State(app): State<App>) -> (http::StatusCode, &'static str) {
+    if app.is_draining() { (http::StatusCode::SERVICE_UNAVAILABLE, "draining\n") } else { (http::StatusCode::OK, "ok\n") }
+}
+
+/// In the contract, but not built yet. The credential is checked all the same.
+async fn later(State(app): State<App>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let dialect = dialect_of(&path);
+    let error = match chat::authenticate(&app.generation(), request.headers()) {
+        Ok(_) => Error::not_implemented(&path),
+        Err(error) => error,
+    };
+    plain(&app, &request, &error, dialect)
+}
+
+async fn unknown(State(app): State<App>, request: Request) -> Response {
+    let error = Error::unknown_path(request.uri().path());
+    plain(&app, &request, &error, dialect_of(request.uri().path()))
+}
+
+async fn wrong_method(State(app): State<App>, request: Request) -> Response {
+    let error = Error::method_not_allowed(request.method().as_str(), request.uri().path());
+    plain(&app, &request, &error, dialect_of(request.uri().path()))
+}
+
+/// An error of a path that has no ticket of its own: it gets one here, so that
+/// it too has an id, is counted and is logged.
+fn plain(app: &App, request: &Request, error: &Error, dialect: Dialect) -> Response {
+    respond::error(app.arrive(&app.generation(), request.headers()), error, dialect)
+}
+
+/// The dialect a path's callers speak.
+fn dialect_of(path: &str) -> Dialect {
+    if path.trim_start_matches("/v1").starts_with("/messages") { Dialect::Anthropic } else { Dialect::OpenAi }
+}
+
+/// `/v1/models/` is `/v1/models`. A path that is written differently (`//v1`,
+/// `/v1/../x`, encoded slashes) is not normalised: it is unknown.
+async fn normalise(mut request: Request, next: axum::middleware::Next) -> Response {
+    let path = request.uri().path();
+    if path.len() > 1
+        && path.ends_with('/')
+        && let Some(uri) = without_slash(request.uri())
+    {
+        *request.uri_mut() = uri;
+    }
+    let head = request.method() == Method::HEAD;
+    let mut response = next.run(request).await;
+    if head {
+        *response.body_mut() = Body::empty();
+    }
+    response.headers_mut().entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn without_slash(uri: &http::Uri) -> Option<http::Uri> {
+    let path = uri.path().strip_suffix('/')?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
+    http::Uri::from_parts(parts).ok()
+}

@@ -17,6 +17,10 @@ use crate::outcome::{Failure, FinishReason};
 use crate::request::ChatRequest;
 use crate::units::Usage;
 
+pub mod openai;
+pub mod splice;
+pub mod sse;
+
 /// A request as it goes to one endpoint.
 #[derive(Debug)]
 pub struct Encoded {
@@ -44,6 +48,9 @@ pub struct Reply {
     pub body: Bytes,
     /// What it consumed; `None` when the upstream did not say.
     pub usage: Option<Usage>,
+    /// Whether the upstream stated figures that cannot be true; they are then
+    /// not in `usage`.
+    pub usage_implausible: bool,
     /// Why it ended.
     pub finish: Option<FinishReason>,
     /// Bytes of generated text, for an estimate when usage is missing.
@@ -63,6 +70,8 @@ pub struct Watch {
     pub finish: Option<FinishReason>,
     /// What it consumed so far; the last word counts.
     pub usage: Option<Usage>,
+    /// Whether the upstream stated figures that cannot be true; such are ignored.
+    pub usage_implausible: bool,
     /// Events that could not be read and were left out.
     pub malformed: u32,
     /// The cost the upstream itself reports (USD).
@@ -107,6 +116,13 @@ pub trait Codec: Debug + Send + Sync {
     /// The failure that the body itself reports, or [`Failure::Protocol`].
     fn reply(&self, body: Bytes, style: &Style) -> Result<Reply, Failure>;
 
+    /// Understands a stream that came, whole, for a request that was not to be
+    /// streamed: the complete answer it would have been.
+    ///
+    /// # Errors
+    /// As [`Codec::reply`], and what the stream itself reports.
+    fn stream_as_reply(&self, whole: Bytes, style: &Style) -> Result<Reply, Failure>;
+
     /// Understands a complete answer (status 2xx, not an event stream) to a
     /// request that was to be streamed: events for the caller as a stream
     /// would have had them, `[DONE]` not included.
@@ -148,6 +164,7 @@ pub trait Decoder: Debug + Send {
 #[must_use]
 pub fn codec(dialect: Dialect) -> Option<&'static dyn Codec> {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
+        Dialect::OpenAi => Some(&openai::OpenAi),
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
     }
 }

@@ -1,9 +1,22 @@
 //! A caller's request: the bytes, and the few fields routing reads, read once.
+//!
+//! The body is never turned into a tree and back. One pass over its bytes finds
+//! what the router needs and remembers where the few members stand that may have
+//! to change on the way to an upstream; whatever else a caller says, known to us
+//! or not, goes through exactly as it was written.
 
 use bytes::Bytes;
 
 use crate::catalog::Capabilities;
-use crate::units::PicoUsd;
+use crate::json::JsonError;
+
+pub mod control;
+mod messages;
+mod read;
+pub mod spans;
+
+pub use control::{Control, Sort};
+pub use spans::{Member, Name, Spans};
 
 /// A chat request in the middle form (OpenAI's own).
 #[derive(Debug, Clone)]
@@ -26,40 +39,42 @@ pub struct ChatRequest {
     pub input_tokens: u32,
     /// `merit` and `provider`: what the caller asks of the router.
     pub control: Control,
+    /// What the caller should know about how the request was understood.
+    pub warnings: Vec<String>,
+    /// Where the members stand that encoding may touch.
+    pub spans: Spans,
 }
 
-/// What a caller asks of the router for this request.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Control {
-    /// Providers (or endpoint identities) to be tried in this order, first.
-    pub order: Vec<String>,
-    /// Only these providers.
-    pub only: Vec<String>,
-    /// Not these providers.
-    pub ignore: Vec<String>,
-    /// Whether others than `order` may be tried (yes when not given).
-    pub allow_fallbacks: Option<bool>,
-    /// One dimension to sort by instead of the objective.
-    pub sort: Option<Sort>,
-    /// Dearest list price accepted, for an input and an output token.
-    pub max_price: (Option<PicoUsd>, Option<PicoUsd>),
-    /// The most this request may be expected to cost (USD).
-    pub max_cost_usd: Option<f64>,
-    /// The name of an objective.
-    pub objective: Option<String>,
-    /// Requests with the same name stay together where that saves money.
-    pub session: Option<String>,
+/// A request that cannot be understood, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRequest {
+    /// What is wrong, for the caller.
+    pub message: String,
+    /// The field at fault, as a path (`messages[2].content`).
+    pub param: Option<String>,
 }
 
-/// One dimension to sort by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
-    /// Expected dollars.
-    Price,
-    /// Time to the first token.
-    Latency,
-    /// Tokens per second.
-    Throughput,
-    /// Quality.
-    Quality,
+impl BadRequest {
+    /// About one field.
+    #[must_use]
+    pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
+        BadRequest { message: message.into(), param: Some(param.into()) }
+    }
 }
+
+impl From<JsonError> for BadRequest {
+    fn from(error: JsonError) -> Self {
+        BadRequest { message: format!("the body is not valid JSON: {error}"), param: None }
+    }
+}
+
+impl std::fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadRequest {}
+
+#[cfg(test)]
+mod tests;

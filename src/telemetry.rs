@@ -3,6 +3,7 @@
 
 pub mod log;
 pub mod metrics;
+pub mod panics;
 pub mod redact;
 
 pub use metrics::{EndpointMetrics, Metrics, Outcome};

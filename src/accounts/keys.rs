@@ -204,7 +204,8 @@ pub enum Presented<'h> {
 pub fn presented(headers: &HeaderMap) -> Presented<'_> {
     let mut found = Presented::Nothing;
     let plain = ["x-api-key", "api-key"].into_iter().flat_map(|name| headers.get_all(name));
-    let bearer = headers.get_all(AUTHORIZATION).into_iter().map(|value| value.to_str().ok().and_then(bearer_token));
+    let bearer =
+        headers.get_all(AUTHORIZATION).into_iter().map(|value| value.to_str().ok().and_then(bearer_token));
     for key in bearer.chain(plain.map(|value| value.to_str().ok().map(str::trim))) {
         let key = key.filter(|key| !key.is_empty());
         found = match (found, key) {
@@ -294,12 +295,23 @@ mod tests {
 
     #[test]
     fn all_forms_of_a_credential_are_equivalent() {
-        for form in [("authorization", "Bearer k"), ("authorization", "bearer  k "), ("x-api-key", "k"), ("api-key", " k")] {
+        for form in [
+            ("authorization", "Bearer k"),
+            ("authorization", "bearer  k "),
+            ("x-api-key", "k"),
+            ("api-key", " k"),
+        ] {
             assert_eq!(presented(&headers(&[form])), Presented::Key("k"), "{form:?}");
         }
         assert_eq!(presented(&headers(&[])), Presented::Nothing);
-        assert_eq!(presented(&headers(&[("authorization", "Bearer k"), ("x-api-key", "k")])), Presented::Key("k"));
-        assert_eq!(presented(&headers(&[("authorization", "Bearer k"), ("api-key", "l")])), Presented::Conflicting);
+        assert_eq!(
+            presented(&headers(&[("authorization", "Bearer k"), ("x-api-key", "k")])),
+            Presented::Key("k")
+        );
+        assert_eq!(
+            presented(&headers(&[("authorization", "Bearer k"), ("api-key", "l")])),
+            Presented::Conflicting
+        );
         assert_eq!(presented(&headers(&[("x-api-key", "k"), ("x-api-key", "l")])), Presented::Conflicting);
         for bad in ["Basic abc", "k", "Bearer", "Bearer "] {
             assert_eq!(presented(&headers(&[("authorization", bad)])), Presented::Unusable, "{bad}");

@@ -69,8 +69,9 @@ impl Log {
             Format::Text => false,
         };
         let (queue, lines) = sync_channel(QUEUE);
-        let thread =
-            std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&lines, sink, &redactor))?;
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(&lines, sink, &redactor))?;
         Ok((Log { queue, dropped, json }, thread))
     }
 
@@ -100,7 +101,8 @@ impl Log {
     /// (an `EnvFilter` directive; an invalid one means `info`).
     pub fn install(&self, level: &str) {
         let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-        let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone()).with_ansi(false);
+        let base =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone()).with_ansi(false);
         let installed = if self.json {
             tracing::subscriber::set_global_default(base.json().flatten_event(true).finish())
         } else {

@@ -19,8 +19,9 @@ pub const OTHER: &str = "_other";
 
 /// Seconds; from the `GenAI` semantic conventions' server buckets, with a tail
 /// for reasoning models (`ops.md` B1).
-const TTFT_BUCKETS: &[f64] =
-    &[0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 30.0, 60.0, 120.0];
+const TTFT_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 30.0, 60.0, 120.0,
+];
 /// Seconds; the conventions' time per output token.
 const ITL_BUCKETS: &[f64] = &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5];
 /// Seconds; the conventions' operation duration, with a tail to ten minutes.
@@ -232,43 +233,154 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let r = &registry;
-        let process = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        let process =
+            registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
         debug_assert!(process.is_ok());
         let build = gauges(r, "merit_build_info", "The running version; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Metrics {
-            requests: counters(r, "merit_requests_total", "Requests by requested name and outcome.", &["route", "outcome"]),
-            request_duration: histogram(r, "merit_request_duration_seconds", "From a request to the end of its answer.", DURATION_BUCKETS),
-            ttft: histograms(r, "merit_time_to_first_token_seconds", "From sending an attempt to its first content.", TTFT_BUCKETS, ENDPOINT),
-            itl: histograms(r, "merit_inter_token_seconds", "Mean time between output tokens of one answer.", ITL_BUCKETS, ENDPOINT),
-            overhead: histogram(r, "merit_overhead_seconds", "A request's time minus the waiting for upstreams.", OVERHEAD_BUCKETS),
-            attempts: counters(r, "merit_attempts_total", "Attempts by endpoint and result.", &["provider", "model", "result"]),
-            retries: counters(r, "merit_retries_total", "Further attempts at the same endpoint, by the failure before.", &["reason"]),
-            fallbacks: counters(r, "merit_fallbacks_total", "Attempts at the next candidate, by the failure before.", &["reason"]),
+            requests: counters(
+                r,
+                "merit_requests_total",
+                "Requests by requested name and outcome.",
+                &["route", "outcome"],
+            ),
+            request_duration: histogram(
+                r,
+                "merit_request_duration_seconds",
+                "From a request to the end of its answer.",
+                DURATION_BUCKETS,
+            ),
+            ttft: histograms(
+                r,
+                "merit_time_to_first_token_seconds",
+                "From sending an attempt to its first content.",
+                TTFT_BUCKETS,
+                ENDPOINT,
+            ),
+            itl: histograms(
+                r,
+                "merit_inter_token_seconds",
+                "Mean time between output tokens of one answer.",
+                ITL_BUCKETS,
+                ENDPOINT,
+            ),
+            overhead: histogram(
+                r,
+                "merit_overhead_seconds",
+                "A request's time minus the waiting for upstreams.",
+                OVERHEAD_BUCKETS,
+            ),
+            attempts: counters(
+                r,
+                "merit_attempts_total",
+                "Attempts by endpoint and result.",
+                &["provider", "model", "result"],
+            ),
+            retries: counters(
+                r,
+                "merit_retries_total",
+                "Further attempts at the same endpoint, by the failure before.",
+                &["reason"],
+            ),
+            fallbacks: counters(
+                r,
+                "merit_fallbacks_total",
+                "Attempts at the next candidate, by the failure before.",
+                &["reason"],
+            ),
             hedges: counters(r, "merit_hedges_total", "Hedged attempts by result.", &["result"]),
-            circuit: gauges(r, "merit_circuit_state", "An endpoint's circuit: 0 closed, 1 half-open, 2 open.", ENDPOINT),
-            score: float_gauges(r, "merit_endpoint_score_usd", "An endpoint's last score: expected total cost of one request.", ENDPOINT),
+            circuit: gauges(
+                r,
+                "merit_circuit_state",
+                "An endpoint's circuit: 0 closed, 1 half-open, 2 open.",
+                ENDPOINT,
+            ),
+            score: float_gauges(
+                r,
+                "merit_endpoint_score_usd",
+                "An endpoint's last score: expected total cost of one request.",
+                ENDPOINT,
+            ),
             quality: float_gauges(r, "merit_endpoint_quality", "Quality as believed now, 0 to 1.", ENDPOINT),
-            price: float_gauges(r, "merit_price_usd_per_mtok", "Prices in force, USD per million tokens.", &["provider", "model", "kind"]),
-            decision: histogram(r, "merit_decision_seconds", "Gathering, scoring and deciding.", DECISION_BUCKETS),
-            regret: register(r, prometheus::Counter::new("merit_regret_usd_total", "Estimated: chosen score minus best score, both re-scored at the outcome.")),
-            exploration: counter(r, "merit_exploration_total", "Decisions that chose another candidate in order to learn."),
-            tokens: counters(r, "merit_tokens_total", "Tokens by endpoint and kind; cached_input is part of input, reasoning of output.", &["provider", "model", "kind"]),
+            price: float_gauges(
+                r,
+                "merit_price_usd_per_mtok",
+                "Prices in force, USD per million tokens.",
+                &["provider", "model", "kind"],
+            ),
+            decision: histogram(
+                r,
+                "merit_decision_seconds",
+                "Gathering, scoring and deciding.",
+                DECISION_BUCKETS,
+            ),
+            regret: register(
+                r,
+                prometheus::Counter::new(
+                    "merit_regret_usd_total",
+                    "Estimated: chosen score minus best score, both re-scored at the outcome.",
+                ),
+            ),
+            exploration: counter(
+                r,
+                "merit_exploration_total",
+                "Decisions that chose another candidate in order to learn.",
+            ),
+            tokens: counters(
+                r,
+                "merit_tokens_total",
+                "Tokens by endpoint and kind; cached_input is part of input, reasoning of output.",
+                &["provider", "model", "kind"],
+            ),
             cost: usd(r, "merit_cost_usd_total", "What providers charge.", ENDPOINT),
             revenue: usd(r, "merit_revenue_usd_total", "What customers are charged.", &["plan"]),
-            budget_denied: counters(r, "merit_budget_denied_total", "Requests refused by a budget.", &["scope"]),
+            budget_denied: counters(
+                r,
+                "merit_budget_denied_total",
+                "Requests refused by a budget.",
+                &["scope"],
+            ),
             reservations: gauge(r, "merit_reservations_open", "Requests that hold a reservation."),
-            usage_estimated: counters(r, "merit_usage_estimated_total", "Answers whose usage had to be estimated.", &["reason"]),
-            unpriced: counter(r, "merit_unpriced_requests_total", "Requests refused or served without a known price."),
-            truncated: counters(r, "merit_streams_truncated_total", "Streams that broke off after content, by whose side.", &["side"]),
+            usage_estimated: counters(
+                r,
+                "merit_usage_estimated_total",
+                "Answers whose usage had to be estimated.",
+                &["reason"],
+            ),
+            unpriced: counter(
+                r,
+                "merit_unpriced_requests_total",
+                "Requests refused or served without a known price.",
+            ),
+            truncated: counters(
+                r,
+                "merit_streams_truncated_total",
+                "Streams that broke off after content, by whose side.",
+                &["side"],
+            ),
             inflight: gauge(r, "merit_inflight", "Requests being served."),
             shed: counters(r, "merit_shed_total", "Requests refused because of load.", &["reason"]),
-            ledger_append: histogram(r, "merit_ledger_append_seconds", "Appending a batch to the ledger.", OVERHEAD_BUCKETS),
+            ledger_append: histogram(
+                r,
+                "merit_ledger_append_seconds",
+                "Appending a batch to the ledger.",
+                OVERHEAD_BUCKETS,
+            ),
             store_up: gauges(r, "merit_store_up", "1 while a store answers.", &["store"]),
-            reloads: counters(r, "merit_config_reload_total", "Reloads of the configuration by result.", &["result"]),
+            reloads: counters(
+                r,
+                "merit_config_reload_total",
+                "Reloads of the configuration by result.",
+                &["result"],
+            ),
             generation: gauge(r, "merit_config_generation", "The configuration generation in force."),
             panics: counters(r, "merit_panics_total", "Panics that were caught.", &["component"]),
-            log_dropped: counter(r, "merit_log_lines_dropped_total", "Log lines dropped because their reader was too slow."),
+            log_dropped: counter(
+                r,
+                "merit_log_lines_dropped_total",
+                "Log lines dropped because their reader was too slow.",
+            ),
             registry,
         };
         metrics.seed();
@@ -357,8 +469,13 @@ mod tests {
         endpoint.attempt(Some(&Failure::Dns));
         endpoint.attempt(None);
         let text = metrics.render();
-        assert!(text.contains(r#"merit_attempts_total{model="gpt-4o-mini",provider="openai",result="dns"} 1"#), "{text}");
-        assert!(text.contains(r#"merit_attempts_total{model="gpt-4o-mini",provider="openai",result="ok"} 1"#));
+        assert!(
+            text.contains(r#"merit_attempts_total{model="gpt-4o-mini",provider="openai",result="dns"} 1"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"merit_attempts_total{model="gpt-4o-mini",provider="openai",result="ok"} 1"#)
+        );
         assert!(text.contains("merit_build_info{version="));
         assert!(text.contains("process_resident_memory_bytes"));
     }

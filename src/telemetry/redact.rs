@@ -111,7 +111,10 @@ mod tests {
         let redactor = Redactor::new();
         redactor.set(&[Secret::new("hunter2hunter2".to_owned()), Secret::new("x".to_owned())]);
         assert_eq!(redactor.clean("key hunter2hunter2, x"), "key ***, x");
-        assert_eq!(redactor.clean("Authorization: Bearer abcdefghijklmnopqrstuvwxyz!"), "Authorization: Bearer ***!");
+        assert_eq!(
+            redactor.clean("Authorization: Bearer abcdefghijklmnopqrstuvwxyz!"),
+            "Authorization: Bearer ***!"
+        );
         assert_eq!(redactor.clean("sk-proj-abcdefghijklmnop1234 and sk-short"), "sk-*** and sk-short");
         assert!(matches!(redactor.clean("nothing here"), Cow::Borrowed(_)));
     }

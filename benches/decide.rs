@@ -1,0 +1,104 @@
+//! How long stages 3 to 5 take: gather, score, decide. The goal is 5 µs for 50
+//! candidates.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use merit::books::{Books, CircuitSettings, Live, View};
+use merit::catalog::{
+    Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Objective, Provider, Timeouts,
+};
+use merit::market::{Ask, Draw, Offer, decide, gather, score};
+use merit::outcome::Sample;
+use merit::request::Control;
+use merit::units::{PicoUsd, Rates};
+
+const NOW: Duration = Duration::from_secs(1000);
+
+struct Member {
+    endpoint: Endpoint,
+    live: Arc<Live>,
+}
+
+fn member(id: u32, provider: &Arc<Provider>, books: &Books) -> Member {
+    let identity: Arc<str> = format!("p{id}/m").into();
+    let live = books.live(&identity, &"m".into());
+    for second in 0..20 {
+        let ttft = 0.2 + f64::from(id % 7) * 0.1;
+        let sample = Sample { ttft: Some(ttft), itl: Some(0.01), seconds: 3.0, ..Sample::default() };
+        live.record(&sample, Duration::from_secs(900 + second));
+    }
+    let price = |usd| PicoUsd::from_usd_per_mtok(usd).unwrap();
+    let rates = Rates { input: price(0.2 + f64::from(id) * 0.01), output: price(0.9), ..Rates::default() };
+    let endpoint = Endpoint {
+        id: EndpointId(id),
+        identity,
+        provider: Arc::clone(provider),
+        model: ModelId(0),
+        upstream: "m".to_owned(),
+        rates: Some(Arc::new(rates)),
+        price_source: None,
+        capabilities: Capabilities::ALL,
+        context: Some(128_000),
+        max_output: Some(16_000),
+        quality: 0.7,
+        region: None,
+    };
+    Member { endpoint, live }
+}
+
+fn market(count: u32) -> Vec<Member> {
+    let books = Books::new(CircuitSettings::default());
+    let provider = Arc::new(Provider {
+        name: "p".to_owned(),
+        dialect: Dialect::OpenAi,
+        base_url: "http://127.0.0.1:1".parse().unwrap(),
+        auth: Auth::None,
+        key: None,
+        headers: http::HeaderMap::new(),
+        quirks: Vec::new(),
+        timeouts: Timeouts::default(),
+    });
+    (0..count).map(|id| member(id, &provider, &books)).collect()
+}
+
+fn offer<'m>(member: &'m Member, model: &'m Arc<str>, view: View) -> Offer<'m> {
+    Offer { endpoint: &member.endpoint, model, spoken: true, view, output_tokens: 200.0, warm_tokens: 0.0 }
+}
+
+fn benches(criterion: &mut Criterion) {
+    let objective = Objective::preset("balanced").unwrap();
+    let control = Control::default();
+    let ask = Ask { input_tokens: 1200, max_output_tokens: Some(500), ..Ask::blank(&control) };
+    let name: Arc<str> = "m".into();
+    let mut group = criterion.benchmark_group("decide");
+    for count in [5, 20, 50] {
+        let market = market(count);
+        let views: Vec<_> = market.iter().map(|member| member.live.view(1200, 0, NOW)).collect();
+        let mut draw = 0;
+        group.bench_function(BenchmarkId::new("gather_score_decide", count), |bencher| {
+            bencher.iter(|| {
+                draw += 1;
+                let offers = market.iter().zip(&views).map(|(member, view)| offer(member, &name, *view));
+                let gathered = gather(black_box(&ask), &objective, offers);
+                decide(&ask, &objective, score(&objective, gathered), Draw(draw))
+            });
+        });
+        group.bench_function(BenchmarkId::new("with_views", count), |bencher| {
+            bencher.iter(|| {
+                draw += 1;
+                let offers = market.iter().map(|member| offer(member, &name, member.live.view(1200, 0, NOW)));
+                let gathered = gather(black_box(&ask), &objective, offers);
+                decide(&ask, &objective, score(&objective, gathered), Draw(draw))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(decisions, benches);
+criterion_main!(decisions);

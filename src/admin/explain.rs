@@ -1,0 +1,81 @@
+//! `POST /admin/v1/explain`: what would be decided for a request, and what
+//! would be sent, without sending it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::api::chat;
+use crate::api::error::Error;
+use crate::app::{App, Generation};
+use crate::catalog::Dialect;
+use crate::dispatch::flight::CLASS;
+use crate::market::{self, Ask, Decision, Draw};
+use crate::request::ChatRequest;
+
+/// Most of the body that would be sent is shown up to this many bytes.
+const SHOWN: usize = 16 * 1024;
+
+/// A dry run of stages 2 to 5. The body is a chat request; `?objective=NAME`
+/// replaces its objective.
+pub async fn explain(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match explained(&app, &query.unwrap_or_default(), &headers, body).await {
+        Ok(explanation) => Json(explanation).into_response(),
+        Err(error) => error.response(Dialect::OpenAi),
+    }
+}
+
+async fn explained(app: &App, query: &str, headers: &HeaderMap, body: Body) -> Result<Value, Error> {
+    let generation = app.generation();
+    let mut request = chat::read(&generation, headers, body).await?;
+    if let Some(objective) = query.split('&').find_map(|part| part.strip_prefix("objective=")) {
+        request.control.objective = Some(objective.to_owned());
+    }
+    let caller = Arc::clone(&generation.anonymous);
+    let wanted = chat::find(&generation, &caller, &request)?;
+    let ask = Ask::new(&request, CLASS, None);
+    let offers = chat::offers(app.shared.now(), &generation, &wanted, &ask);
+    let gathered = market::gather(&ask, &wanted.objective, offers);
+    let scored = market::score(&wanted.objective, gathered);
+    let decision = market::decide(&ask, &wanted.objective, scored, Draw(fastrand::u64(..)));
+    let explanation = market::explain(&decision, &generation.fleet.catalog);
+    Ok(json!({
+        "route": wanted.name,
+        "objective": wanted.objective,
+        "input_tokens": request.input_tokens,
+        "decision": serde_json::to_value(explanation).unwrap_or_default(),
+        "would_send": would_send(&generation, &request, &decision),
+        "generation": generation.number,
+    }))
+}
+
+/// The first candidate's request, as it would go out (without credentials).
+fn would_send(generation: &Generation, request: &ChatRequest, decision: &Decision) -> Value {
+    let Some(first) = decision.first() else { return Value::Null };
+    let endpoint = generation.fleet.catalog.endpoint(first.id);
+    let Some(target) = &generation.fleet.member(first.id).target else { return Value::Null };
+    match target.codec.encode(request, endpoint) {
+        Ok(encoded) => {
+            let body = encoded.body.concat();
+            let shown = body.get(..SHOWN).unwrap_or(&body);
+            json!({
+                "endpoint": endpoint.identity,
+                "url": format!("{}{}", target.base(), encoded.path),
+                "body": String::from_utf8_lossy(shown),
+                "body_bytes": body.len(),
+                "warnings": encoded.warnings,
+            })
+        }
+        Err(failure) => json!({ "endpoint": endpoint.identity, "cannot": failure.label() }),
+    }
+}

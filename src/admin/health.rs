@@ -1,0 +1,64 @@
+//! `/readyz` and `/metrics`.
+//!
+//! Readiness says whether *this process* can take requests. It does not fail
+//! because a provider is down: that would take every replica out of service at
+//! once, for something that fallback and circuits already handle.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use super::permitted;
+use crate::app::App;
+use crate::books::Circuit;
+use crate::catalog::Dialect;
+
+/// `GET /readyz`, with `?verbose` as JSON.
+pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> Response {
+    let draining = app.is_draining();
+    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let verbose = query.as_deref().unwrap_or_default().split('&').any(|part| part.split('=').next() == Some("verbose"));
+    if !verbose {
+        return (status, if draining { "draining\n" } else { "ok\n" }).into_response();
+    }
+    let generation = app.generation();
+    let now = app.shared.now();
+    let endpoints = &generation.fleet.catalog.endpoints;
+    let resting: Vec<&str> = endpoints
+        .iter()
+        .filter(|endpoint| {
+            let view = generation.fleet.member(endpoint.id).live.view(0, 0, now);
+            !matches!(view.circuit, Circuit::Closed)
+        })
+        .map(|endpoint| endpoint.identity.as_ref())
+        .collect();
+    let rejected = app.last_rejected();
+    let body = json!({
+        "status": if draining { "draining" } else { "ok" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "config": {
+            "generation": generation.number,
+            "stale": rejected.is_some(),
+            "rejected": rejected,
+            "files": generation.loaded.files,
+        },
+        "inflight": app.shared.metrics.inflight.get(),
+        "endpoints": endpoints.len(),
+        "degraded": resting,
+    });
+    (status, Json(body)).into_response()
+}
+
+/// `GET /metrics`, in the text format of Prometheus.
+pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    if app.generation().settings.admin.protect_metrics
+        && let Err(error) = permitted(&app, &headers)
+    {
+        return error.response(Dialect::OpenAi);
+    }
+    app.generation().fleet.publish(&app.shared.metrics, app.shared.now());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.shared.metrics.render()).into_response()
+}

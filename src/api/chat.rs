@@ -1,0 +1,203 @@
+//! `POST /v1/chat/completions`: the nine stages of a request, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, Request};
+use http::request::Parts;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::{body, respond};
+use crate::accounts::keys::presented;
+use crate::accounts::{Caller, Presented, Reservation};
+use crate::app::{App, Generation};
+use crate::catalog::{Dialect, EndpointId, Objective};
+use crate::dispatch::flight::CLASS;
+use crate::dispatch::relay::Running;
+use crate::dispatch::{self, Relay, Ticket};
+use crate::market::{self, Ask, Decision, Draw, Emptiness, Offer};
+use crate::request::ChatRequest;
+use crate::units::NanoUsd;
+
+/// Answers a chat request, whatever happens. The ticket settles (stage 9) when
+/// it is dropped: with the response, at the end of its stream, or because the
+/// caller hung up.
+pub async fn chat(app: App, http: Request<Body>) -> Response {
+    let (head, body) = http.into_parts();
+    let generation = app.generation();
+    let mut ticket = app.arrive(&generation, &head.headers);
+    match stages(&app, &generation, &mut ticket, &head, body).await {
+        Ok(()) => answer(ticket, head.extensions.get::<Arc<Notify>>().cloned()).await,
+        Err(error) => respond::error(ticket, &error, Dialect::OpenAi),
+    }
+}
+
+/// Stages 1 to 6: from headers and bytes to a decision that is paid for.
+async fn stages(
+    app: &App,
+    generation: &Generation,
+    ticket: &mut Ticket,
+    head: &Parts,
+    body: Body,
+) -> Result<(), Error> {
+    let caller = authenticate(generation, &head.headers)?; // 1
+    ticket.caller = Some(Arc::clone(&caller));
+    let request = Arc::new(read(generation, &head.headers, body).await?); // 2
+    ticket.request = Some(Arc::clone(&request));
+    ticket.warnings.clone_from(&request.warnings);
+    let wanted = find(generation, &caller, &request)?;
+    ticket.route = Some(Arc::clone(wanted.name));
+    let began = Instant::now();
+    let ask = Ask::new(&request, CLASS, None);
+    let gathered = market::gather(&ask, &wanted.objective, offers(app.shared.now(), generation, &wanted, &ask)); // 3
+    let scored = market::score(&wanted.objective, gathered); // 4
+    let decision = market::decide(&ask, &wanted.objective, scored, Draw(fastrand::u64(..))); // 5
+    app.shared.metrics.decision.observe(began.elapsed().as_secs_f64());
+    let decision = Arc::new(decision);
+    ticket.decision = Some(Arc::clone(&decision));
+    served(app, generation, &decision)?;
+    ticket.reservation = Some(reserve(app, &decision)); // 6
+    Ok(())
+}
+
+/// Stages 7 and 8. A stream's headers wait for its first content, but not
+/// longer than the hold-back; then the relay goes on waiting in their stead.
+async fn answer(ticket: Ticket, closing: Option<Arc<Notify>>) -> Response {
+    let stream = ticket.request.as_ref().is_some_and(|request| request.stream);
+    let hold = ticket.shared.relay.hold;
+    let shared = Arc::clone(&ticket.shared);
+    let early = respond::Early::of(&ticket);
+    let mut running: Running = Box::pin(dispatch::run(ticket)); // 7
+    let finished = match stream {
+        true => tokio::time::timeout(hold, running.as_mut()).await,
+        false => {
+            tokio::select! {
+                finished = running.as_mut() => Ok(finished),
+                // The drain deadline: an honest error instead of a dead connection.
+                () = shared.deadline.cancelled() => return early.shutting_down(),
+            }
+        }
+    };
+    match finished {
+        Ok((ticket, Ok(won))) => respond::won(ticket, won, closing), // 8
+        Ok((ticket, Err(failure))) => respond::failure(ticket, &failure),
+        Err(_) => early.response(Relay::waiting(running, &shared, closing, respond::event)),
+    }
+}
+
+/// Stage 1: who asks.
+pub fn authenticate(generation: &Generation, headers: &HeaderMap) -> Result<Arc<Caller>, Error> {
+    let presented = presented(headers);
+    if presented == Presented::Conflicting {
+        let message = "two different credentials; send one of Authorization: Bearer, x-api-key and api-key";
+        return Err(Error::invalid_request(message, None));
+    }
+    let known = match (&generation.keys, presented) {
+        (Some(keys), Presented::Key(key)) => keys.find(key).cloned(),
+        _ => None,
+    };
+    match (known, presented) {
+        (Some(caller), _) => Ok(caller),
+        (None, _) if !generation.keys_required => Ok(Arc::clone(&generation.anonymous)),
+        (None, Presented::Nothing) => {
+            Err(Error::invalid_api_key("no API key was given; send it as Authorization: Bearer KEY"))
+        }
+        (None, _) => Err(Error::invalid_api_key("this API key is not known here")),
+    }
+}
+
+/// Stage 2: what is asked.
+///
+/// # Errors
+/// Whatever is wrong with the body.
+pub async fn read(generation: &Generation, headers: &HeaderMap, body: Body) -> Result<ChatRequest, Error> {
+    let bytes = body::read(headers, body, generation.settings.server.request_body).await?;
+    let bad = |bad: crate::request::BadRequest| Error::invalid_request(bad.message, bad.param);
+    let mut request = ChatRequest::read(bytes).map_err(bad)?;
+    request.control.apply_headers(headers).map_err(bad)?;
+    Ok(request)
+}
+
+/// What the requested name stands for, and what is valued.
+#[derive(Debug)]
+pub struct Wanted<'g> {
+    /// The configured name.
+    pub name: &'g Arc<str>,
+    /// Who may serve it.
+    pub endpoints: &'g [EndpointId],
+    /// What is valued.
+    pub objective: Arc<Objective>,
+}
+
+/// Looks up the name a caller asks for.
+///
+/// # Errors
+/// When there is no such name or objective, or the caller may not use it.
+pub fn find<'g>(generation: &'g Generation, caller: &Caller, request: &ChatRequest) -> Result<Wanted<'g>, Error> {
+    let catalog = &generation.fleet.catalog;
+    let Some(found) = catalog.find(&request.model) else {
+        let near = catalog.near(&request.model);
+        let near: Vec<&str> = near.into_iter().filter(|name| caller.may_use(name)).collect();
+        return Err(Error::model_not_found(&request.model, &near));
+    };
+    if !caller.may_use(found.name) {
+        return Err(Error::model_not_allowed(&request.model));
+    }
+    let objective = match &request.control.objective {
+        None => found.objective.unwrap_or(&generation.objective),
+        Some(name) => catalog.objectives.get(name).ok_or_else(|| {
+            let mut known: Vec<&str> = catalog.objectives.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            let message = format!("there is no objective {name:?}; there are {}", known.join(", "));
+            Error::invalid_request(message, Some("objective".to_owned()))
+        })?,
+    };
+    Ok(Wanted { name: found.name, endpoints: found.endpoints, objective: Arc::clone(objective) })
+}
+
+/// Every endpoint behind the name, as it is now.
+pub fn offers<'g>(
+    now: Duration,
+    generation: &'g Generation,
+    wanted: &Wanted<'g>,
+    ask: &Ask<'_>,
+) -> impl Iterator<Item = Offer<'g>> {
+    let fleet = &generation.fleet;
+    let (input, class, most) = (ask.input_tokens, ask.class, ask.max_output_tokens);
+    wanted.endpoints.iter().map(move |id| {
+        let (endpoint, member) = (fleet.catalog.endpoint(*id), fleet.member(*id));
+        Offer {
+            endpoint,
+            model: &fleet.catalog.model(endpoint.model).name,
+            spoken: member.target.is_some(),
+            view: member.live.view(input, class, now),
+            output_tokens: member.lengths.expected(class, most),
+            warm_tokens: 0.0,
+        }
+    })
+}
+
+/// An empty decision is an error that names every endpoint's constraint.
+fn served(app: &App, generation: &Generation, decision: &Decision) -> Result<(), Error> {
+    let Some(emptiness) = decision.emptiness() else { return Ok(()) };
+    let details = respond::rejects(generation, decision);
+    Err(match emptiness {
+        Emptiness::Lasting => {
+            Error::no_candidate("no endpoint satisfies the constraints of this request", details)
+        }
+        Emptiness::Passing { until } => {
+            let wait = until.saturating_sub(app.shared.now());
+            Error::no_healthy_upstream("every endpoint of this model is resting", Some(wait), details)
+        }
+    })
+}
+
+/// Stage 6: holds what the dearest candidate may cost.
+fn reserve(app: &App, decision: &Decision) -> Reservation {
+    let worst = decision.candidates.iter().map(|candidate| candidate.score.cost_usd).fold(0.0, f64::max);
+    Reservation::open(&app.shared.metrics.reservations, NanoUsd::from_usd(worst))
+}

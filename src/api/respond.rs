@@ -1,0 +1,228 @@
+//! From a result to the caller's response: headers, body, and nothing the
+//! caller may not see.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::error::Error;
+use crate::accounts::Expose;
+use crate::app::Generation;
+use crate::catalog::Dialect;
+use crate::dialect::Reply;
+use crate::dispatch::attempt::Answer;
+use crate::dispatch::relay::estimate;
+use crate::dispatch::ticket::milliseconds;
+use crate::dispatch::{Relay, Ticket, Won};
+use crate::market::Decision;
+use crate::outcome::Failure;
+use crate::telemetry::Outcome;
+
+/// The response to a request that some upstream answers.
+pub fn won(ticket: Ticket, won: Won, closing: Option<Arc<Notify>>) -> Response {
+    match won.answer {
+        Answer::Whole(reply) => whole(ticket, reply, &won.passed, won.flight.endpoint),
+        Answer::Stream(_) => {
+            let mut headers = identity(&ticket);
+            provenance(&ticket, won.flight.endpoint, true, &mut headers);
+            headers.extend(won.passed.clone());
+            stream(headers, Relay::flowing(ticket, won, closing, event))
+        }
+    }
+}
+
+/// A complete answer: charged, settled, and sent with its cost.
+fn whole(
+    mut ticket: Ticket,
+    reply: Reply,
+    passed: &HeaderMap,
+    endpoint: crate::catalog::EndpointId,
+) -> Response {
+    let usage = reply.usage.unwrap_or_else(|| {
+        ticket.shared.metrics.usage_estimated.with_label_values(&["missing"]).inc();
+        let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
+        estimate(input, reply.output_bytes, 0)
+    });
+    ticket.charge(endpoint, usage);
+    ticket.ttft = None;
+    ticket.outcome = Outcome::Ok;
+    ticket.status = 200;
+    let mut headers = identity(&ticket);
+    provenance(&ticket, endpoint, false, &mut headers);
+    headers.extend(passed.clone());
+    if let Some(cost) = ticket.served.as_ref().and_then(|served| served.cost) {
+        put(&mut headers, "x-merit-cost-usd", &cost.to_string());
+    }
+    timing(&ticket, &mut headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    ticket.settle();
+    let mut response = Response::new(Body::from(reply.body));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An error before anything was sent.
+pub fn error(mut ticket: Ticket, error: &Error, dialect: Dialect) -> Response {
+    ticket.outcome = error.outcome;
+    ticket.status = error.status.as_u16();
+    ticket.error = Some(error.code);
+    let exposed = ticket.caller.as_ref().is_some_and(|caller| caller.expose == Expose::Full);
+    let mut response = match (&error.details, exposed) {
+        (Some(_), false) => Error { details: None, ..error.clone() }.response(dialect),
+        _ => error.response(dialect),
+    };
+    response.headers_mut().extend(identity(&ticket));
+    if exposed && !ticket.attempts.is_empty() {
+        response.headers_mut().insert("x-merit-attempts", HeaderValue::from(ticket.attempts.len()));
+    }
+    ticket.settle();
+    response
+}
+
+/// No upstream gave an answer.
+pub fn failure(ticket: Ticket, failure: &Failure) -> Response {
+    let expose = ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
+    let mut told = Error::from_failure(failure, expose);
+    if expose == Expose::Full && !ticket.attempts.is_empty() {
+        told.details = Some(Box::new(json!({ "request_id": ticket.id, "attempts": ticket.attempts })));
+    }
+    // The message is cleaned of anything secret an upstream may have echoed.
+    told.message = ticket.shared.redactor.clean(&told.message).into_owned();
+    error(ticket, &told, Dialect::OpenAi)
+}
+
+/// A failure as an event inside a stream; also tells the ticket.
+pub fn event(ticket: Option<&mut Ticket>, failure: &Failure) -> Bytes {
+    let Some(ticket) = ticket else { return Error::from_failure(failure, Expose::None).event() };
+    let expose = ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
+    let mut told = Error::from_failure(failure, expose);
+    told.message = ticket.shared.redactor.clean(&told.message).into_owned();
+    ticket.error = Some(told.code);
+    ticket.status = 200;
+    ticket.outcome = match ticket.served {
+        Some(_) => Outcome::Truncated,
+        None => told.outcome,
+    };
+    told.event()
+}
+
+/// Headers that can be sent before it is known who answers.
+#[derive(Debug)]
+pub struct Early(HeaderMap);
+
+impl Early {
+    /// Taken before the ticket goes on its way.
+    #[must_use]
+    pub fn of(ticket: &Ticket) -> Self {
+        Early(identity(ticket))
+    }
+
+    /// The response when the process ends before anybody has answered.
+    #[must_use]
+    pub fn shutting_down(self) -> Response {
+        let mut response = Error::shutting_down().response(Dialect::OpenAi);
+        response.headers_mut().extend(self.0);
+        response
+    }
+
+    /// A response whose stream begins with waiting.
+    pub fn response(self, relay: Relay) -> Response {
+        stream(self.0, relay)
+    }
+}
+
+fn stream(mut headers: HeaderMap, relay: Relay) -> Response {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    let mut response = Response::new(Body::new(relay));
+    *response.status_mut() = StatusCode::OK;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Who this request is: on every response.
+fn identity(ticket: &Ticket) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    let mut text = uuid::Uuid::encode_buffer();
+    put(&mut headers, "x-request-id", ticket.id.hyphenated().encode_lower(&mut text));
+    if let Some(id) = &ticket.client_id {
+        put(&mut headers, "x-client-request-id", id);
+    }
+    if !ticket.warnings.is_empty() {
+        put(&mut headers, "x-merit-warnings", &ticket.warnings.join("; "));
+    }
+    headers
+}
+
+/// Who answered and why, as far as the caller may see it. `under_way`: the
+/// attempt that won is not in the record yet.
+fn provenance(
+    ticket: &Ticket,
+    endpoint: crate::catalog::EndpointId,
+    under_way: bool,
+    headers: &mut HeaderMap,
+) {
+    let expose = ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
+    let catalog = &ticket.fleet.catalog;
+    let chosen = catalog.endpoint(endpoint);
+    let attempts = ticket.attempts.len() + usize::from(under_way);
+    if expose != Expose::None {
+        put(headers, "x-merit-model", &catalog.model(chosen.model).name);
+    }
+    headers.insert("x-merit-attempts", HeaderValue::from(attempts));
+    if expose == Expose::Full {
+        put(headers, "x-merit-provider", &chosen.provider.name);
+        if let Some(first) = ticket.attempts.first().filter(|_| attempts > 1) {
+            put(headers, "x-merit-fallback", &format!("{}>{}:{}", first.endpoint, chosen.identity, first.result));
+        }
+        if let Some(decision) = &ticket.decision {
+            let margin = decision.margin_usd.map_or_else(|| "none".to_owned(), |margin| format!("{margin:.9}"));
+            let first = decision.first().map_or("none", |first| &catalog.endpoint(first.id).identity);
+            let generation = ticket.fleet.generation;
+            let text = format!("winner={first}; margin_usd={margin}; config={generation}; prices={generation}");
+            put(headers, "x-merit-decision", &text);
+        }
+    } else if attempts > 1 {
+        put(headers, "x-merit-fallback", "yes");
+    }
+}
+
+/// Where the time went.
+fn timing(ticket: &Ticket, headers: &mut HeaderMap) {
+    let total = ticket.started.elapsed();
+    let ours = milliseconds(total.saturating_sub(ticket.upstream));
+    let text = format!("merit;dur={ours:.3}, upstream;dur={:.3}", milliseconds(ticket.upstream));
+    put(headers, "server-timing", &text);
+}
+
+/// Sets a header whose value comes from configuration or from us; what cannot
+/// be a header is left out.
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Every endpoint that cannot serve, with the constraint that binds.
+pub fn rejects(generation: &Generation, decision: &Decision) -> Value {
+    let catalog = &generation.fleet.catalog;
+    let list: Vec<Value> = decision
+        .rejects
+        .iter()
+        .map(|rejected| {
+            json!({
+                "endpoint": catalog.endpoint(rejected.id).identity,
+                "code": rejected.reject.code(),
+                "message": rejected.reject.to_string(),
+            })
+        })
+        .collect();
+    json!({ "rejects": list })
+}

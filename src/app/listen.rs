@@ -1,0 +1,133 @@
+//! Our own accept loop.
+//!
+//! `axum::serve` waits for ever for headers, for idle connections and for
+//! readers that do not read, and at shutdown for everybody. Here every
+//! connection has a watch that closes it when it is slow in a way only a broken
+//! or hostile peer is, a cap limits how many there are, and a drain has a
+//! deadline.
+//!
+//! The watch is one coarse timer per connection that looks at a few atomics;
+//! reads and writes only leave their mark there. Hyper's own header timeout
+//! would allocate a timer per request, and would close idle connections of
+//! well-behaved clients after the same ten seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use answer::Serve;
+use watch::{Watch, Watched};
+
+mod answer;
+mod watch;
+
+/// Limits of one listener. Sources: `contract.md` (headers, write stall),
+/// `faults.md` A1 and A4 (buffers, header counts, HTTP/2).
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// For the headers of a request, from their first byte.
+    pub headers: Duration,
+    /// An idle connection is kept this long; nginx's default.
+    pub idle: Duration,
+    /// A caller may leave an answer unread this long.
+    pub write_stall: Duration,
+}
+
+/// Most bytes of a request's head, and of what is buffered for a caller.
+const BUFFER: usize = 64 * 1024;
+/// Most headers of a request.
+const HEADERS: usize = 64;
+
+/// Accepts connections until `stop`, then lets those that are open finish
+/// their requests. Connections run on `tracker`; `kill` ends them at once.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    tracker: TaskTracker,
+) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER).max_headers(HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_header_list_size(64 * 1024)
+        .keep_alive_interval(Duration::from_secs(30));
+    let builder = Arc::new(builder);
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
+                // Out of file descriptors, usually: let some be freed.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let connection = Connection { router: router.clone(), limits, stop: stop.clone(), kill: kill.clone() };
+        let builder = Arc::clone(&builder);
+        tracker.spawn(async move {
+            connection.run(stream, &builder).await;
+            drop(permit);
+        });
+    }
+}
+
+struct Connection {
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, builder: &Builder<TokioExecutor>) {
+        let watch = Arc::new(Watch::new());
+        let io = Watched { inner: TokioIo::new(stream), watch: Arc::clone(&watch) };
+        let service = Serve { router: self.router, watch: Arc::clone(&watch) };
+        let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+        let mut stopping = false;
+        let mut timer = std::pin::pin!(tokio::time::sleep(self.limits.headers));
+        loop {
+            tokio::select! {
+                biased;
+                // How it ended is no concern of ours: requests have settled.
+                _ = connection.as_mut() => return,
+                () = timer.as_mut() => match watch.next_look(&self.limits) {
+                    Some(after) => timer.as_mut().reset(Instant::now() + after),
+                    None => return,
+                },
+                () = watch.closing.notified() => connection.as_mut().graceful_shutdown(),
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.kill.cancelled() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Reloading: a new configuration replaces the old one whole, or not at all.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::generation::Generation;
+use super::{App, StartError};
+use crate::config::settings::Settings;
+use crate::config::{LoadError, Loaded, Problem, Severity};
+
+/// How often files are looked at. A look is one `stat` per file; unlike
+/// notifications it works on every file system and with files that are replaced
+/// through a symbolic link.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a reload did, or would do.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Reloaded {
+    /// The generation in force afterwards.
+    pub generation: u64,
+    /// Whether anything differs.
+    pub changed: bool,
+    /// Endpoints that are new.
+    pub added: Vec<String>,
+    /// Endpoints that are gone.
+    pub removed: Vec<String>,
+    /// Settings that differ and only take effect after a restart.
+    pub needs_restart: Vec<String>,
+    /// What is probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug)]
+pub struct ReloadError {
+    /// All that is wrong, one line each.
+    pub problems: Vec<String>,
+}
+
+impl From<LoadError> for ReloadError {
+    fn from(error: LoadError) -> Self {
+        let problems = match &error {
+            LoadError::NothingConfigured => vec![error.to_string()],
+            LoadError::Problems(problems) => {
+                let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+                errors.map(Problem::to_string).collect()
+            }
+        };
+        ReloadError { problems }
+    }
+}
+
+impl App {
+    /// Loads the configuration and puts it in force, or with `dry_run` only
+    /// says what that would change.
+    ///
+    /// # Errors
+    /// Everything that is wrong; the old configuration stays in force.
+    pub async fn reload(&self, dry_run: bool) -> Result<Reloaded, ReloadError> {
+        let one_at_a_time = self.reloading.lock().await;
+        let app = self.clone();
+        // Files and name services may block.
+        let loaded = tokio::task::spawn_blocking(move || app.origin.load(&app.prices)).await;
+        let result = match loaded {
+            Ok(Ok(loaded)) => self.replace(loaded, dry_run),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(ReloadError { problems: vec!["the configuration could not be read".to_owned()] }),
+        };
+        drop(one_at_a_time);
+        if !dry_run {
+            self.remember(&result);
+        }
+        result
+    }
+
+    fn remember(&self, result: &Result<Reloaded, ReloadError>) {
+        let reloads = &self.shared.metrics.reloads;
+        let rejected = match result {
+            Ok(_) => {
+                reloads.with_label_values(&["ok"]).inc();
+                None
+            }
+            Err(error) => {
+                reloads.with_label_values(&["rejected"]).inc();
+                for problem in &error.problems {
+                    tracing::error!(problem, "the configuration was not reloaded");
+                }
+                Some(error.problems.join("\n"))
+            }
+        };
+        *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner) = rejected;
+    }
+
+    fn replace(&self, loaded: Loaded, dry_run: bool) -> Result<Reloaded, ReloadError> {
+        let old = self.generation();
+        let mut report = compare(&old, &loaded, &self.started_with);
+        report.generation = old.number;
+        if dry_run || !report.changed {
+            return Ok(report);
+        }
+        let number = old.number + 1;
+        let new = Generation::build(number, loaded, &self.books, &self.shared, |provider| self.client(provider))
+            .map_err(|(path, error)| {
+                let problem = StartError::Pepper(path, error).to_string();
+                ReloadError { problems: vec![problem] }
+            })?;
+        for warning in &report.warnings {
+            tracing::warn!(warning, "configuration");
+        }
+        tracing::info!(generation = number, added = ?report.added, removed = ?report.removed, "configuration reloaded");
+        self.forget_clients(&new);
+        self.current.store(Arc::new(new));
+        report.generation = number;
+        Ok(report)
+    }
+
+    /// Clients of providers that are gone are dropped, and with them their idle
+    /// connections; requests under way keep their own handle.
+    fn forget_clients(&self, new: &Generation) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|(name, base, connect), _| {
+            new.fleet.catalog.providers.iter().any(|provider| {
+                provider.name == *name
+                    && provider.base_url.to_string() == *base
+                    && provider.timeouts.connect == *connect
+            })
+        });
+    }
+}
+
+fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded {
+    let identities = |catalog: &crate::catalog::Catalog| -> BTreeSet<String> {
+        catalog.endpoints.iter().map(|endpoint| endpoint.identity.to_string()).collect()
+    };
+    let (before, after) = (identities(&old.fleet.catalog), identities(&new.catalog));
+    let mut needs_restart = Vec::new();
+    let (then, now) = (started_with, &new.settings);
+    if then.server != now.server {
+        needs_restart.push("server".to_owned());
+    }
+    if then.log != now.log {
+        needs_restart.push("log".to_owned());
+    }
+    if then.decisions != now.decisions {
+        needs_restart.push("decisions".to_owned());
+    }
+    if (then.router.attempts, then.router.hold, then.router.keep_alive, then.router.breaker)
+        != (now.router.attempts, now.router.hold, now.router.keep_alive, now.router.breaker)
+    {
+        needs_restart.push("router".to_owned());
+    }
+    Reloaded {
+        generation: 0,
+        changed: old.loaded.fingerprint != new.fingerprint,
+        added: after.difference(&before).cloned().collect(),
+        removed: before.difference(&after).cloned().collect(),
+        needs_restart,
+        warnings: new.warnings.iter().map(Problem::to_string).collect(),
+    }
+}
+
+/// Reloads when a file of the configuration changes.
+pub async fn watch(app: App, stop: CancellationToken) {
+    let mut seen = marks(app.generation().loaded.files.clone()).await;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return,
+        }
+        let now = marks(app.generation().loaded.files.clone()).await;
+        if now == seen {
+            continue;
+        }
+        // Writers often write twice: wait until it is quiet.
+        tokio::time::sleep(LOOK / 5).await;
+        seen = marks(app.generation().loaded.files.clone()).await;
+        // What went wrong is logged, counted and shown by /readyz?verbose.
+        if app.reload(false).await.is_ok() {
+            seen = marks(app.generation().loaded.files.clone()).await;
+        }
+    }
+}
+
+/// What tells one state of a file from another.
+type Mark = (PathBuf, Option<(SystemTime, u64, u64)>);
+
+async fn marks(files: Vec<PathBuf>) -> Vec<Mark> {
+    let look = move || {
+        files
+            .into_iter()
+            .map(|file| {
+                let mark = std::fs::metadata(&file).ok().map(|found| {
+                    let inode = std::os::unix::fs::MetadataExt::ino(&found);
+                    (found.modified().unwrap_or(SystemTime::UNIX_EPOCH), found.len(), inode)
+                });
+                (file, mark)
+            })
+            .collect()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}

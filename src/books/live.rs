@@ -1,0 +1,328 @@
+//! One endpoint as it is now.
+//!
+//! Everything that changes with every request lies behind one short lock, so
+//! that a view of it is consistent: no decision sees a closed circuit with the
+//! failures that opened it.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
+use super::failures::{Blame, Failures, Risk, blame};
+use super::quality::{Count, Judgements, Quality};
+use super::rest::{Rest, Resting, Why};
+use super::stats::{Forecast, Timing, size};
+use crate::catalog::Timeouts;
+use crate::outcome::{Failure, Sample};
+
+/// Seconds to the first token assumed of an endpoint nobody has tried.
+const ASSUMED_TTFT: f64 = 1.0;
+/// Seconds between tokens, likewise: 50 tokens/s.
+const ASSUMED_ITL: f64 = 0.02;
+/// Published figures are worth this many samples of our own.
+const PUBLISHED_SAMPLES: f64 = 6.0;
+/// First content is waited for this many times its 95th percentile …
+const PATIENCE: f64 = 4.0;
+/// … within these (seconds) …
+const FIRST_CONTENT: (f64, f64) = (10.0, 120.0);
+/// … and for this long while nothing is known.
+const FIRST_CONTENT_UNKNOWN: Duration = Duration::from_secs(60);
+
+/// The live state of one endpoint, shared by all generations of the
+/// configuration.
+#[derive(Debug)]
+pub struct Live {
+    settings: CircuitSettings,
+    in_flight: AtomicU32,
+    state: Mutex<State>,
+    judgements: Arc<Judgements>,
+    /// Differs between endpoints and draws: the source of jitter.
+    seed: AtomicU64,
+}
+
+/// What [`Live`] remembers, and what is saved of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    ttft: Timing,
+    itl: Timing,
+    failures: Failures,
+    gate: Gate,
+    rest: Rest,
+    deviation: Count,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            ttft: Timing::assumed(ASSUMED_TTFT),
+            itl: Timing::assumed(ASSUMED_ITL),
+            failures: Failures::default(),
+            gate: Gate::default(),
+            rest: Rest::default(),
+            deviation: Count::default(),
+        }
+    }
+}
+
+/// An endpoint at one moment, for one kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct View {
+    /// Time to the first token.
+    pub ttft: Forecast,
+    /// Time between two tokens.
+    pub itl: Forecast,
+    /// How likely and costly a failure is.
+    pub risk: Risk,
+    /// Attempts under way.
+    pub in_flight: u32,
+    /// Its circuit.
+    pub circuit: Circuit,
+    /// Until when it rests, if it does.
+    pub resting: Option<Resting>,
+    /// How good its answers are.
+    pub quality: Quality,
+}
+
+impl Live {
+    /// An endpoint about which nothing is known. `seed` tells it from others.
+    #[must_use]
+    pub fn new(settings: CircuitSettings, judgements: Arc<Judgements>, seed: u64) -> Self {
+        Live {
+            settings,
+            in_flight: AtomicU32::new(0),
+            state: Mutex::default(),
+            judgements,
+            seed: AtomicU64::new(seed),
+        }
+    }
+
+    /// An attempt begins.
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An attempt is over.
+    pub fn end(&self) {
+        // More ends than beginnings would be a defect of the caller's; counting
+        // on from u32::MAX would make it everybody's.
+        let _ = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+    }
+
+    /// The endpoint at `now`, for a request of `class` with `input_tokens`.
+    #[must_use]
+    pub fn view(&self, input_tokens: u32, class: u8, now: Duration) -> View {
+        let (mut view, deviation) = {
+            let state = self.lock();
+            let view = View {
+                ttft: state.ttft.forecast(size(u64::from(input_tokens)), now),
+                itl: state.itl.forecast(0, now),
+                risk: state.failures.risk(now),
+                in_flight: self.in_flight.load(Ordering::Relaxed),
+                circuit: state.gate.circuit(now, &self.settings),
+                resting: state.rest.resting(now),
+                quality: Quality::default(),
+            };
+            (view, state.deviation)
+        };
+        view.quality = self.judgements.of(class, deviation);
+        view
+    }
+
+    /// Asks to make an attempt at `now`. A [`Pass::Probe`] is over with the
+    /// record of the attempt, or with [`Live::abandon_probe`].
+    #[must_use]
+    pub fn try_pass(&self, now: Duration) -> Pass {
+        self.lock().gate.try_pass(now, &self.settings)
+    }
+
+    /// The probe ended without saying anything about the endpoint.
+    pub fn abandon_probe(&self, _now: Duration) {
+        self.lock().gate.abandon_probe();
+    }
+
+    /// How long to wait for the first content.
+    #[must_use]
+    pub fn first_content_timeout(&self, timeouts: &Timeouts) -> Duration {
+        if let Some(set) = timeouts.first_content {
+            return set;
+        }
+        let p95 = self.lock().ttft.p95();
+        p95.map_or(FIRST_CONTENT_UNKNOWN, |p95| {
+            Duration::from_secs_f64((PATIENCE * p95).clamp(FIRST_CONTENT.0, FIRST_CONTENT.1))
+        })
+    }
+
+    /// First content came `seconds` after an attempt with `input_tokens` was
+    /// sent.
+    pub fn first_content(&self, seconds: f64, input_tokens: u64, now: Duration) {
+        let mut state = self.lock();
+        state.ttft.learn(seconds, size(input_tokens), now);
+        state.gate.answered(before(now, seconds));
+    }
+
+    /// An attempt is over, and [`Live::first_content`] was not called for it.
+    pub fn record(&self, sample: &Sample, now: Duration) {
+        let mut state = self.lock();
+        let size = size(sample.input_tokens);
+        match (sample.ttft, &sample.failure) {
+            (Some(ttft), _) => state.ttft.learn(ttft, size, now),
+            (None, None) => state.learn_whole(sample, now),
+            (None, Some(failure)) if gave_up_waiting(failure) => {
+                state.ttft.learn_longer(sample.seconds, size, now);
+            }
+            (None, Some(_)) => {}
+        }
+        self.finish(&mut state, sample, now);
+    }
+
+    /// An attempt is over whose first content was recorded when it came.
+    pub fn record_rest(&self, sample: &Sample, now: Duration) {
+        self.finish(&mut self.lock(), sample, now);
+    }
+
+    /// An answer of this endpoint to a request of `class` was judged `score`
+    /// (0..1), where `prior` is assumed of the model. Returns whether the model
+    /// seems to have changed.
+    pub fn judge(&self, class: u8, score: f32, prior: f32) -> bool {
+        if !score.is_finite() {
+            return false;
+        }
+        let score = score.clamp(0.0, 1.0);
+        let deviation = self.lock().deviation;
+        let like_its_model = self.judgements.of(class, Count::default()).mean(prior);
+        let expected = self.judgements.of(class, deviation).mean(prior);
+        {
+            let mut state = self.lock();
+            state.deviation.n += 1.0;
+            state.deviation.sum += score - like_its_model;
+        }
+        self.judgements.record(class, score, expected)
+    }
+
+    /// Figures that somebody published about this endpoint, to start from.
+    pub fn publish(&self, ttft_seconds: f64, itl_seconds: f64) {
+        let mut state = self.lock();
+        state.ttft.publish(ttft_seconds, PUBLISHED_SAMPLES);
+        state.itl.publish(itl_seconds, PUBLISHED_SAMPLES);
+    }
+
+    /// The commonest failure of late, as its label.
+    #[must_use]
+    pub fn commonest_failure(&self) -> Option<&'static str> {
+        self.lock().failures.commonest()
+    }
+
+    /// What is remembered at `now`, with times that count from `now`.
+    #[must_use]
+    pub fn state(&self, now: Duration) -> State {
+        let mut state = self.lock().clone();
+        state.shift(now, Duration::ZERO);
+        state
+    }
+
+    /// Goes on from `state`, whose times are those of this process.
+    pub(super) fn replace(&self, state: State) {
+        *self.lock() = state;
+    }
+
+    fn finish(&self, state: &mut State, sample: &Sample, now: Duration) {
+        if let Some(itl) = sample.itl {
+            state.itl.learn(itl, 0, now);
+        }
+        let began = before(now, sample.seconds);
+        match &sample.failure {
+            None => {
+                state.gate.succeeded(began, now, &self.settings);
+                state.rest.succeeded();
+                state.failures.succeeded(now);
+            }
+            Some(failure) => self.failed(state, failure, sample.seconds, now),
+        }
+    }
+
+    fn failed(&self, state: &mut State, failure: &Failure, seconds: f64, now: Duration) {
+        let why = match blame(failure) {
+            Blame::Nobody => return,
+            Blame::Health => None,
+            Blame::Rate => Some(Why::RateLimit),
+            Blame::Quota => Some(Why::Quota),
+            Blame::Key => Some(Why::Key),
+        };
+        if let Some(why) = why {
+            // It answered, if only to refuse: that says nothing about its health.
+            state.gate.abandon_probe();
+            state.rest.begin(why, failure.retry_after(), self.random(), now);
+        }
+        match why {
+            Some(Why::Quota | Why::Key) => {}
+            Some(Why::RateLimit) => state.failures.failed(failure, seconds, now),
+            None => {
+                if let Some(asked) = failure.retry_after() {
+                    state.rest.begin(Why::RateLimit, Some(asked), 0.0, now);
+                }
+                let open = state.gate.circuit(now, &self.settings) != Circuit::Closed;
+                let opened = state.gate.failed(before(now, seconds), now, self.random(), &self.settings);
+                // What the circuit answers for is not held against it twice.
+                if !open {
+                    state.failures.failed(failure, seconds, now);
+                }
+                if opened {
+                    state.failures.forgive();
+                }
+            }
+        }
+    }
+
+    /// Uniform in 0..1 (`SplitMix64`).
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    fn random(&self) -> f64 {
+        let seed = self.seed.fetch_add(crate::books::GOLDEN, Ordering::Relaxed);
+        (super::mixed(seed) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// An answer that came in one piece tells only how long all of it took:
+    /// both times are taken to deviate from what is expected by one factor.
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    fn learn_whole(&mut self, sample: &Sample, now: Duration) {
+        let size = size(sample.input_tokens);
+        let (ttft, itl) = (self.ttft.forecast(size, now), self.itl.forecast(0, now));
+        let tokens = sample.output_tokens.saturating_sub(1) as f64;
+        let (first, between) = (ttft.quantile(0.0), itl.quantile(0.0));
+        let factor = sample.seconds / (first + tokens * between);
+        self.ttft.learn(first * factor, size, now);
+        if tokens > 0.0 {
+            self.itl.learn(between * factor, 0, now);
+        }
+    }
+
+    /// Lets everything fade until `until`, and calls that moment `at`.
+    pub(super) fn shift(&mut self, until: Duration, at: Duration) {
+        self.ttft.shift(until, at);
+        self.itl.shift(until, at);
+        self.failures.shift(until, at);
+        self.gate.shift(until, at);
+        self.rest.shift(until, at);
+    }
+}
+
+/// When an attempt began that has taken `seconds` at `now`.
+fn before(now: Duration, seconds: f64) -> Duration {
+    now.saturating_sub(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// Whether somebody waited for first content and left without it.
+fn gave_up_waiting(failure: &Failure) -> bool {
+    matches!(failure, Failure::FirstContentTimeout | Failure::CallerGone | Failure::ShuttingDown)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Endpoints that are well but must be left alone for a while: too many
+//! requests, an exhausted account, a refused credential.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::circuit::jittered;
+
+/// Why an endpoint rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It asked for fewer requests.
+    RateLimit,
+    /// The account has no credit or has spent its limit.
+    Quota,
+    /// It refused our credential.
+    Key,
+}
+
+/// Until when an endpoint rests, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resting {
+    /// Since the process started.
+    pub until: Duration,
+    /// The reason.
+    pub why: Why,
+}
+
+/// How long to rest: the first time and at most. Every further time without a
+/// success in between doubles it.
+const fn lengths(why: Why) -> (Duration, Duration) {
+    match why {
+        // The cap is also that of what the upstream itself may ask for.
+        Why::RateLimit => (Duration::from_secs(1), Duration::from_secs(60)),
+        // Waiting hardly helps, but somebody may pay the bill.
+        Why::Quota | Why::Key => (Duration::from_secs(60), Duration::from_secs(15 * 60)),
+    }
+}
+
+/// The rest of one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rest {
+    resting: Option<Resting>,
+    times: u32,
+}
+
+impl Rest {
+    /// Until when it rests, if it does at `now`.
+    #[must_use]
+    pub fn resting(&self, now: Duration) -> Option<Resting> {
+        self.resting.filter(|resting| now < resting.until)
+    }
+
+    /// It must rest, for as long as it asked for (`asked`) or for a time that
+    /// grows. `random` is uniform in 0..1.
+    pub fn begin(&mut self, why: Why, asked: Option<Duration>, random: f64, now: Duration) {
+        let (first, most) = lengths(why);
+        let already = self.resting(now);
+        let length = asked.unwrap_or_else(|| {
+            // Of a burst that is refused together only the first counts.
+            let burst = already.is_some_and(|rest| rest.why == why);
+            let times = self.times.saturating_sub(u32::from(burst));
+            self.times = times + 1;
+            jittered(first.saturating_mul(1_u32 << times.min(20)), random)
+        });
+        let until = now + length.min(most);
+        if already.is_none_or(|resting| resting.until < until) {
+            self.resting = Some(Resting { until, why });
+        }
+    }
+
+    /// An attempt ended well: the next rest is as short as the first.
+    pub fn succeeded(&mut self) {
+        self.times = 0;
+    }
+
+    /// Tells times by another clock: what was `until` is now `at`.
+    pub(super) fn shift(&mut self, until: Duration, at: Duration) {
+        if let Some(resting) = &mut self.resting {
+            resting.until = at + resting.until.saturating_sub(until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn rests_as_long_as_it_is_asked_to_but_not_for_ever() {
+        let mut rest = Rest::default();
+        rest.begin(Why::RateLimit, Some(SECOND * 7), 0.5, SECOND);
+        assert_eq!(rest.resting(SECOND * 7), Some(Resting { until: SECOND * 8, why: Why::RateLimit }));
+        assert_eq!(rest.resting(SECOND * 8), None);
+        rest.begin(Why::RateLimit, Some(SECOND * 4000), 0.5, SECOND * 8);
+        assert_eq!(rest.resting(SECOND * 9).map(|resting| resting.until), Some(SECOND * 68));
+    }
+
+    #[test]
+    fn unasked_rests_double_once_a_burst_until_a_success() {
+        let mut rest = Rest::default();
+        let mut now = SECOND;
+        let mut lasted = Vec::new();
+        for _ in 0..8 {
+            rest.begin(Why::RateLimit, None, 0.5, now);
+            rest.begin(Why::RateLimit, None, 0.5, now);
+            let until = rest.resting(now).unwrap().until;
+            lasted.push(until.saturating_sub(now).as_secs());
+            now = until;
+        }
+        assert_eq!(lasted, [1, 2, 4, 8, 16, 32, 60, 60]);
+        rest.succeeded();
+        rest.begin(Why::RateLimit, None, 1.0, now);
+        assert_eq!(rest.resting(now).unwrap().until.saturating_sub(now), SECOND.mul_f64(1.2));
+    }
+
+    #[test]
+    fn an_exhausted_account_rests_longer_and_is_not_woken_by_a_rate_limit() {
+        let mut rest = Rest::default();
+        rest.begin(Why::Quota, None, 0.5, SECOND);
+        rest.begin(Why::RateLimit, None, 0.5, SECOND * 2);
+        assert_eq!(rest.resting(SECOND * 60), Some(Resting { until: SECOND * 61, why: Why::Quota }));
+    }
+}

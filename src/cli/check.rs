@@ -1,0 +1,128 @@
+//! `merit check`: everything that is wrong with the configuration, at once.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{CONFIG, Source, UNAVAILABLE, USAGE, complain, gateway, say};
+use crate::app::lookup::FromBook;
+use crate::books::prices::PriceBook;
+use crate::catalog::{Auth, Provider};
+use crate::config::{Environment, LoadError, Loaded, Sources};
+
+/// `merit check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Also asks each provider for its models, with its key
+    #[arg(long)]
+    connect: bool,
+}
+
+/// How long a provider may take to list its models.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+impl Check {
+    /// Runs the command.
+    pub fn run(&self, source: &Source, environment: &Environment) -> ExitCode {
+        let flags = match source.flags() {
+            Ok(flags) => flags,
+            Err(problem) => {
+                complain(&problem);
+                return ExitCode::from(USAGE);
+            }
+        };
+        let strict = source.strict;
+        let sources = Sources { files: source.config.clone(), flags, strict, ..Sources::usual(environment) };
+        match crate::config::load(&sources, &FromBook::new(&PriceBook::embedded())) {
+            Ok(loaded) => {
+                report(&loaded);
+                if self.connect { connect(&loaded) } else { ExitCode::SUCCESS }
+            }
+            Err(error) => {
+                complain(&error.to_string());
+                if let LoadError::Problems(problems) = &error {
+                    complain(&format!("{} problems", problems.len()));
+                }
+                ExitCode::from(CONFIG)
+            }
+        }
+    }
+}
+
+fn report(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        complain(&warning.to_string());
+    }
+    let catalog = &loaded.catalog;
+    let unpriced: Vec<&str> = catalog
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.rates.is_none())
+        .map(|endpoint| endpoint.identity.as_ref())
+        .collect();
+    say(&format!(
+        "ok: {} providers, {} endpoints, {} models, {} routes",
+        catalog.providers.len(),
+        catalog.endpoints.len(),
+        catalog.models.len(),
+        catalog.routes.len()
+    ));
+    if !unpriced.is_empty() {
+        say(&format!("without a known price, and so never chosen: {}", unpriced.join(", ")));
+    }
+}
+
+/// Asks every provider for its models.
+fn connect(loaded: &Loaded) -> ExitCode {
+    let asked = super::small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
+        let client = gateway::client(PATIENCE)?;
+        Ok(runtime.block_on(async {
+            let mut failed = 0_u32;
+            for provider in &loaded.catalog.providers {
+                match models(&client, provider).await {
+                    Ok(()) => say(&format!("{}: reachable, key accepted", provider.name)),
+                    Err(problem) => {
+                        failed += 1;
+                        complain(&format!("{}: {problem}", provider.name));
+                    }
+                }
+            }
+            failed
+        }))
+    });
+    match asked {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(UNAVAILABLE),
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+async fn models(client: &reqwest::Client, provider: &Provider) -> Result<(), String> {
+    let url = format!("{}/models", provider.base_url.to_string().trim_end_matches('/'));
+    let mut request = client.get(&url).headers(provider.headers.clone());
+    if let Some(key) = &provider.key {
+        request = match &provider.auth {
+            Auth::None => request,
+            Auth::Bearer => request.bearer_auth(key.expose()),
+            Auth::Header(name) => request.header(name, key.expose()),
+        };
+    }
+    let response = request.send().await.map_err(|error| {
+        // The error's own text names the address, which may carry a key.
+        let error = error.without_url();
+        if error.is_timeout() { "no answer in time".to_owned() } else { format!("not reachable: {error}") }
+    })?;
+    match response.status().as_u16() {
+        200..=299 => Ok(()),
+        401 | 403 => Err("the key was refused".to_owned()),
+        404 | 405 => {
+            say(&format!("{}: reachable, but lists no models; the key was not tried", provider.name));
+            Ok(())
+        }
+        status => Err(format!("answered with status {status}")),
+    }
+}

@@ -1,0 +1,148 @@
+//! `merit demo`: the main job on a fresh machine, without keys and services.
+//!
+//! The gateway is the real one, configured like any other; only the providers
+//! behind it are simulated, and it says so.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Source, UNAVAILABLE, complain, gateway, say, serve};
+use crate::app::App;
+use crate::config::Environment;
+use crate::sim::scenario::ModelSpec;
+use crate::sim::{Scenario, Sim};
+
+/// `merit demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Sends no traffic of its own
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Pause between two requests of the demo's own traffic.
+const TRICKLE: Duration = Duration::from_millis(1500);
+/// What the demo asks, in turn: name, question, whether as a stream.
+const QUESTIONS: [(&str, &str, bool); 4] = [
+    ("auto", "What is a merit order?", true),
+    ("sim-small", "Say hello.", false),
+    ("sim-large", "Explain marginal cost to a child.", true),
+    ("auto", "Which plant runs next?", false),
+];
+
+impl Demo {
+    /// Runs until it is told to stop.
+    pub fn run(&self, source: &Source, environment: Environment) -> ExitCode {
+        match serve::origin(source, environment) {
+            Ok(origin) => serve::block_on(self.play(origin)),
+            Err(code) => code,
+        }
+    }
+
+    async fn play(&self, mut origin: crate::app::Origin) -> ExitCode {
+        let started = match Scenario::market() {
+            Ok(scenario) => Sim::start(scenario).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let sim = match started {
+            Ok(sim) => sim,
+            Err(problem) => {
+                complain(&problem);
+                return ExitCode::from(UNAVAILABLE);
+            }
+        };
+        origin.inline.push(("demo".to_owned(), configuration(&sim)));
+        let quiet = self.quiet;
+        serve::gateway(origin, move |app| {
+            greet(app);
+            if !quiet {
+                tokio::spawn(trickle(app.clone()));
+            }
+        })
+        .await
+    }
+}
+
+/// The configuration of a gateway for a simulated market.
+fn configuration(sim: &Sim) -> String {
+    let mut text = String::new();
+    let mut names: Vec<&str> = Vec::new();
+    for provider in sim.providers() {
+        let spec = provider.spec();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "[providers.{}]\ndialect = \"openai\"\nauth = \"none\"\nbase_url = {:?}",
+            spec.name,
+            provider.base_url()
+        );
+        for model in &spec.models {
+            if !names.contains(&model.name.as_str()) {
+                names.push(&model.name);
+            }
+            let _ = writeln!(text, "{}", offer(&spec.name, model));
+        }
+    }
+    let _ = writeln!(text, "[[routes]]\nname = \"auto\"\nmodels = {names:?}\nobjective = \"balanced\"");
+    text
+}
+
+fn offer(provider: &str, model: &ModelSpec) -> String {
+    let price = &model.price;
+    let cached = price.cached_input.map(|cached| format!(", cached_input = {cached:?}")).unwrap_or_default();
+    format!(
+        "[[providers.{provider}.models]]\nname = {:?}\nprice = {{ input = {:?}, output = {:?}{cached} }}\ncontext = {}\nquality = {:?}",
+        model.name, price.input, price.output, model.context, model.quality
+    )
+}
+
+/// What to do next, ready to be pasted.
+fn greet(app: &App) {
+    let generation = app.generation();
+    let server = &generation.settings.server;
+    let providers = generation.fleet.catalog.providers.len();
+    let (api, admin) = (server.listen, server.admin);
+    say(&format!(
+        "Merit demo: {providers} SIMULATED providers compete on this machine; no real model answers.
+
+curl http://{api}/v1/chat/completions -H 'content-type: application/json' \\
+  -d '{{\"model\": \"auto\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'
+
+from openai import OpenAI
+client = OpenAI(base_url=\"http://{api}/v1\", api_key=\"demo\")
+answer = client.chat.completions.create(model=\"auto\", messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}])
+print(answer.choices[0].message.content)
+
+metrics    http://{admin}/metrics
+providers  http://{admin}/admin/v1/providers
+decisions  http://{admin}/admin/v1/decisions
+
+Ctrl-C ends it."
+    ));
+}
+
+/// A little traffic, so that there is something to see.
+async fn trickle(app: App) {
+    let Ok(client) = gateway::client(Duration::from_secs(120)) else { return };
+    let url = format!("http://{}/v1/chat/completions", app.generation().settings.server.listen);
+    for (model, question, stream) in QUESTIONS.into_iter().cycle() {
+        tokio::time::sleep(TRICKLE).await;
+        if app.is_draining() {
+            return;
+        }
+        let body = json!({
+            "model": model,
+            "stream": stream,
+            "messages": [{ "role": "user", "content": question }],
+        });
+        let sent = client.post(&url).header("content-type", "application/json").body(body.to_string()).send().await;
+        if let Ok(response) = sent {
+            // Read to its end like any caller would; what it says is not needed.
+            drop(response.bytes().await);
+        }
+    }
+}

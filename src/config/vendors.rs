@@ -1,0 +1,169 @@
+//! Vendors as data: one file each in `config/providers/`, compiled in. A
+//! template is the lowest layer of a provider that names it, so that everything
+//! in it can be overridden, and its origin shown, like any other value.
+
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::environment::Environment;
+use super::tree::{Node, Origin};
+
+/// A vendor that is known.
+#[derive(Debug)]
+pub struct Vendor {
+    /// Its name in configurations.
+    pub slug: &'static str,
+    /// Its own name.
+    pub name: String,
+    /// Its documentation.
+    pub docs: String,
+    /// The variables its key usually is in, most usual first; none for a server
+    /// of one's own that needs no key.
+    pub keys: Vec<String>,
+    /// A provider's table, as in a configuration.
+    provider: Json,
+}
+
+/// A template's file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    vendor: About,
+    provider: Json,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    name: String,
+    docs: String,
+    keys: Vec<String>,
+}
+
+macro_rules! templates {
+    ($($slug:literal)*) => {
+        [$(($slug, include_str!(concat!("../../config/providers/", $slug, ".toml")))),*]
+    };
+}
+
+/// Slug and text of every file in `config/providers/`.
+const TEMPLATES: [(&str, &str); 41] = templates! {
+    "alibaba" "anthropic" "baseten" "cerebras" "cohere" "deepinfra" "deepseek" "fireworks" "friendli"
+    "gemini" "groq" "huggingface" "hyperbolic" "inception" "llamacpp" "lmstudio" "minimax" "mistral"
+    "moonshot" "nebius" "novita" "nvidia" "ollama" "openai" "openrouter" "ovhcloud" "perplexity"
+    "sambanova" "scaleway" "sglang" "siliconflow" "stepfun" "tgi" "together" "upstage" "venice" "vllm"
+    "wandb" "xai" "xiaomi" "zai"
+};
+
+/// All vendors, by slug.
+pub fn all() -> &'static [Vendor] {
+    static ALL: OnceLock<Vec<Vendor>> = OnceLock::new();
+    // A template that cannot be read is left out; a test reads them all.
+    ALL.get_or_init(|| TEMPLATES.iter().filter_map(|(slug, text)| read(slug, text).ok()).collect())
+}
+
+fn read(slug: &'static str, text: &str) -> Result<Vendor, toml::de::Error> {
+    let File { vendor, provider } = toml::from_str(text)?;
+    Ok(Vendor { slug, name: vendor.name, docs: vendor.docs, keys: vendor.keys, provider })
+}
+
+/// The vendor of that slug.
+pub fn find(slug: &str) -> Option<&'static Vendor> {
+    all().iter().find(|vendor| vendor.slug == slug)
+}
+
+impl Vendor {
+    /// The variable of its key that is set.
+    fn key_in(&self, environment: &Environment) -> Option<&str> {
+        self.keys.iter().map(String::as_str).find(|name| environment.get(name).is_some())
+    }
+
+    /// A provider's table as a layer. Its key is in the usual variable that is
+    /// set, or should be in the first of them.
+    fn layer(&self, environment: &Environment) -> Node {
+        let origin = Origin::Vendor(Arc::from(self.slug));
+        let mut node = Node::from_json(&self.provider, &origin);
+        let variable = self.key_in(environment).or_else(|| self.keys.first().map(String::as_str));
+        if let (Some(variable), Some(table)) = (variable, node.table_mut()) {
+            table.insert("key".to_owned(), Node::from_json(&serde_json::json!({ "env": variable }), &origin));
+        }
+        node
+    }
+}
+
+/// Where no provider is configured: every vendor whose key variable is set.
+pub(super) fn switch_on(tree: &mut Node, environment: &Environment) {
+    if tree.get("providers").and_then(Node::table).is_some_and(|providers| !providers.is_empty()) {
+        return;
+    }
+    let set = all().iter().filter(|vendor| vendor.key_in(environment).is_some());
+    let providers: serde_json::Map<String, Json> =
+        set.map(|vendor| (vendor.slug.to_owned(), serde_json::json!({ "vendor": vendor.slug }))).collect();
+    if let (false, Some(table)) = (providers.is_empty(), tree.table_mut()) {
+        let on = Node::from_json(
+            &Json::Object(providers),
+            &Origin::Environment("the variables that are set".into()),
+        );
+        table.insert("providers".to_owned(), on);
+    }
+}
+
+/// Lays each provider over the template it names.
+pub(super) fn underlay(tree: &mut Node, environment: &Environment) {
+    let providers = tree.table_mut().and_then(|table| table.get_mut("providers")).and_then(Node::table_mut);
+    for provider in providers.into_iter().flat_map(|table| table.values_mut()) {
+        let vendor = provider.get("vendor").and_then(Node::text).and_then(find);
+        if let (Some(vendor), true) = (vendor, provider.table().is_some()) {
+            let mut layered = vendor.layer(environment);
+            layered.overlay(std::mem::take(provider));
+            *provider = layered;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::problem::Problems;
+    use crate::config::{raw, shape};
+
+    #[test]
+    fn every_file_is_listed_and_reads() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/config/providers");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|name| name.strip_suffix(".toml").map(ToOwned::to_owned))
+            .collect();
+        files.sort();
+        let listed: Vec<&str> = TEMPLATES.iter().map(|(slug, _)| *slug).collect();
+        assert_eq!(files, listed, "TEMPLATES lists the folder, in order");
+        for (slug, text) in TEMPLATES {
+            let vendor = read(slug, text).unwrap_or_else(|error| panic!("{slug}: {error}"));
+            assert!(vendor.docs.starts_with("https://"), "{slug}");
+        }
+    }
+
+    #[test]
+    fn every_template_has_the_shape_of_a_provider() {
+        for vendor in all() {
+            let json = serde_json::json!({ "providers": { vendor.slug: vendor.provider } });
+            let mut problems = Problems::default();
+            let raw = shape::read(&Node::from_json(&json, &Origin::BuiltIn), &mut problems);
+            assert_eq!(problems.finish().0, [], "{}", vendor.slug);
+            let provider: &raw::Provider = &raw.providers[vendor.slug];
+            assert!(provider.base_url.is_some(), "{}", vendor.slug);
+            // Servers of one's own have the models that were put there; all
+            // others have something to serve at once.
+            assert_eq!(provider.models.is_empty(), vendor.keys.is_empty(), "{}", vendor.slug);
+            assert_eq!(
+                provider.price.is_some(),
+                vendor.keys.is_empty(),
+                "{}: only one's own is free",
+                vendor.slug
+            );
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn status(status: u16, body: &Value) -> Failure {
+    of_status(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.to_string().as_bytes())
+}
+
+fn bare(code: u16) -> Failure {
+    of_status(StatusCode::from_u16(code).unwrap(), &HeaderMap::new(), b"")
+}
+
+#[test]
+fn statuses_alone() {
+    assert_eq!(bare(401), Failure::Key { status: 401 });
+    assert_eq!(bare(403), Failure::Key { status: 403 });
+    assert_eq!(bare(402), Failure::QuotaExhausted);
+    assert_eq!(bare(404), Failure::NotFound);
+    assert_eq!(bare(408), Failure::FirstContentTimeout);
+    assert_eq!(bare(504), Failure::FirstContentTimeout);
+    assert_eq!(bare(429), Failure::RateLimited { retry_after: None });
+    for busy in [498, 503, 529] {
+        assert_eq!(bare(busy), Failure::Overloaded { retry_after: None });
+    }
+    for broken in [409, 500, 502, 520] {
+        assert_eq!(bare(broken), Failure::Server { status: broken });
+    }
+    for refused in [400, 413, 422] {
+        let Failure::Refused(refusal) = bare(refused) else { panic!("{refused}") };
+        assert_eq!(refusal.status, refused);
+        assert!(!refusal.message.is_empty());
+    }
+}
+
+#[test]
+fn quota_is_not_a_rate_limit() {
+    let openai = json!({"error": {"message": "You exceeded your current quota, please check your plan.",
+        "type": "insufficient_quota", "param": null, "code": "insufficient_quota"}});
+    assert_eq!(status(429, &openai), Failure::QuotaExhausted);
+    let deepseek = json!({"error": {"message": "Insufficient Balance", "type": "unknown_error", "code": "invalid_request_error"}});
+    assert_eq!(status(402, &deepseek), Failure::QuotaExhausted);
+    let gemini = |quota: &str| {
+        json!([{"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED",
+            "details": [{"violations": [{"quotaId": quota}]}, {"retryDelay": "34.4s"}]}}])
+    };
+    assert_eq!(status(429, &gemini("GenerateRequestsPerDayPerProject")), Failure::QuotaExhausted);
+    let wait = Some(Duration::from_millis(34_400));
+    let minute = status(429, &gemini("GenerateRequestsPerMinutePerProject"));
+    assert_eq!(minute, Failure::RateLimited { retry_after: wait });
+}
+
+#[test]
+fn a_prompt_that_does_not_fit() {
+    for message in [
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+        "the request exceeds the available context size, try increasing it",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048575).",
+        "Input is too long for requested model.",
+    ] {
+        let body = json!({"error": {"message": message, "type": "invalid_request_error"}});
+        assert_eq!(status(400, &body), Failure::ContextLength { message: message.to_owned() });
+    }
+    let coded = json!({"error": {"message": "x", "code": "context_length_exceeded"}});
+    assert_eq!(status(400, &coded), Failure::ContextLength { message: "x".to_owned() });
+    // A rate limit that talks about tokens is a rate limit.
+    let limit = json!({"error": {"message": "Request too large for model with TPM limit; reduce the length of the messages"}});
+    assert_eq!(status(429, &limit), Failure::RateLimited { retry_after: None });
+}
+
+#[test]
+fn content_policies() {
+    let azure = json!({"error": {"message": "filtered", "code": "content_filter",
+        "innererror": {"code": "ResponsibleAIPolicyViolation"}}});
+    assert_eq!(status(400, &azure), Failure::ContentFilter { message: "filtered".to_owned() });
+    let router = json!({"error": {"message": "flagged", "code": 403, "metadata": {"flagged_input": "x", "reasons": ["y"]}}});
+    assert_eq!(status(403, &router), Failure::ContentFilter { message: "flagged".to_owned() });
+}
+
+#[test]
+fn credentials() {
+    let xai = json!({"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***."});
+    assert_eq!(status(400, &xai), Failure::Key { status: 401 });
+    let gemini = json!([{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT",
+        "details": [{"reason": "API_KEY_INVALID"}]}}]);
+    assert_eq!(status(400, &gemini), Failure::Key { status: 401 });
+}
+
+#[test]
+fn refusals_keep_their_words_and_codes_become_strings() {
+    let llama = json!({"error": {"code": 400, "message": "bad\n\tparam\u{0}eter", "type": "invalid_request_error", "param": "n"}});
+    let Failure::Refused(refusal) = status(400, &llama) else { panic!() };
+    assert_eq!(refusal.message, "bad param eter");
+    assert_eq!(refusal.code.as_deref(), Some("400"));
+    assert_eq!(refusal.param.as_deref(), Some("n"));
+    let failed = json!({"error": {"message": "x", "code": "tool_use_failed", "failed_generation": "<function"}});
+    assert_eq!(status(400, &failed), Failure::Server { status: 400 });
+}
+
+#[test]
+fn web_pages_are_never_quoted() {
+    let page = b"<!DOCTYPE html><html><body>secret internal host</body></html>";
+    let Failure::Refused(refusal) = of_status(StatusCode::BAD_REQUEST, &HeaderMap::new(), page) else { panic!() };
+    assert!(!refusal.message.contains("secret"));
+    let inside = json!({"error": {"message": "upstream said <HTML>secret"}});
+    let Failure::Refused(refusal) = status(400, &inside) else { panic!() };
+    assert!(!refusal.message.contains("secret"));
+}
+
+#[test]
+fn errors_inside_a_stream() {
+    assert_eq!(in_band(&json!({"message": "x", "code": 502})), Failure::Server { status: 502 });
+    assert_eq!(in_band(&json!({"message": "x", "code": 429})), Failure::RateLimited { retry_after: None });
+    assert_eq!(in_band(&json!("boom")), Failure::Server { status: 500 });
+    let busy = json!({"type": "overloaded_error", "message": "Overloaded"});
+    assert_eq!(in_band(&busy), Failure::Overloaded { retry_after: None });
+    let limited = json!({"message": "slow", "code": "rate_limit_exceeded"});
+    assert_eq!(in_band(&limited), Failure::RateLimited { retry_after: None });
+    let bad = json!({"message": "no", "type": "invalid_request_error"});
+    assert!(matches!(in_band(&bad), Failure::Refused(_)));
+}
+
+proptest! {
+    #[test]
+    fn texts_are_one_short_line(text in "\\PC{0,700}|[\\x00-\\x7f]{0,700}") {
+        let clean = scrub(&text);
+        prop_assert!(clean.chars().count() <= MOST_TEXT);
+        prop_assert!(!clean.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn any_body_is_understood(body in prop::collection::vec(any::<u8>(), 0..200), code in 300..600_u16) {
+        let failure = of_status(StatusCode::from_u16(code).unwrap(), &HeaderMap::new(), &body);
+        prop_assert!(!failure.label().is_empty());
+    }
+}

@@ -1,0 +1,327 @@
+//! One upstream try, up to its first content. The only place that sends.
+//!
+//! A stream's events are held back until one of them is *content*: text, a tool
+//! call, reasoning. Providers answer 200, send a preamble and then fail; as long
+//! as nothing has gone to the caller, another provider can take over unseen.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connect::{self, HttpClient, Pieces};
+use crate::catalog::{Auth, Endpoint, Provider};
+use crate::dialect::{Codec, Decoder, Progress, Reply, Style};
+use crate::outcome::Failure;
+use crate::request::ChatRequest;
+
+/// Largest complete answer, decoded (`faults.md` U16).
+const MOST_ANSWER: usize = 64 * 1024 * 1024;
+/// Largest error body that is looked at; the rest says nothing new.
+const MOST_ERROR: usize = 64 * 1024;
+/// How long an error's body may take; its status alone says enough.
+const ERROR_BODY: Duration = Duration::from_secs(5);
+/// Most events and bytes held back before content; a preamble is a few hundred
+/// bytes, so more than this is an attack or a defect.
+const MOST_HELD: usize = 256 * 1024;
+
+/// Where and how to reach one endpoint: prepared once per generation.
+#[derive(Debug)]
+pub struct Target {
+    /// The provider's own client.
+    pub client: HttpClient,
+    /// Speaks the provider's dialect.
+    pub codec: &'static dyn Codec,
+    /// Scheme, host, port and path prefix, without a trailing slash.
+    base: String,
+    /// The address for the dialect's usual path, so that it need not be parsed
+    /// for each request.
+    usual: Option<(String, Uri)>,
+    /// All headers of a request, credential included.
+    headers: HeaderMap,
+}
+
+impl Target {
+    /// Prepares an endpoint's provider. `None` when its key cannot be a header.
+    #[must_use]
+    pub fn new(provider: &Provider, codec: &'static dyn Codec, client: HttpClient) -> Option<Target> {
+        let base = provider.base_url.to_string().trim_end_matches('/').to_owned();
+        let path = "/chat/completions".to_owned();
+        let usual = format!("{base}{path}").parse().ok().map(|uri| (path, uri));
+        let mut headers = provider.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("merit/", env!("CARGO_PKG_VERSION"))));
+        if let Some(key) = &provider.key {
+            let (name, text) = match &provider.auth {
+                Auth::None => return Some(Target { client, codec, base, usual, headers }),
+                Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+                Auth::Header(name) => (name.clone(), key.expose().to_owned()),
+            };
+            let mut value = HeaderValue::from_str(&text).ok()?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Some(Target { client, codec, base, usual, headers })
+    }
+
+    /// Scheme, host, port and path prefix, without a trailing slash.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    fn uri(&self, path: &str) -> Result<Uri, Failure> {
+        if let Some((usual, uri)) = &self.usual
+            && usual == path
+        {
+            return Ok(uri.clone());
+        }
+        format!("{}{path}", self.base)
+            .parse()
+            .map_err(|_| Failure::Unsupported { what: "the endpoint's path".to_owned() })
+    }
+}
+
+/// What an attempt may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Until the first content of a stream.
+    pub first_content: Duration,
+    /// Until the end of an answer that is not streamed.
+    pub whole: Duration,
+}
+
+/// What an attempt gave.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole(Reply),
+    /// A stream whose first content has come.
+    Stream(Upstream),
+}
+
+/// A stream being read.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it comes from; `None` when all of it is in `ready`.
+    pub body: Option<Incoming>,
+    /// Follows it.
+    pub decoder: Box<dyn Decoder>,
+    /// What the caller gets next.
+    pub ready: VecDeque<Bytes>,
+    /// Whether its terminal marker has come.
+    pub ended: bool,
+}
+
+/// Answer headers that callers may see.
+pub type Passed = HeaderMap;
+
+/// Sends `request` to `endpoint` and waits for content.
+///
+/// # Errors
+/// Whatever went wrong before content.
+pub async fn send(
+    target: &Target,
+    endpoint: &Endpoint,
+    request: &ChatRequest,
+    style: &Style,
+    limits: Limits,
+    warnings: &mut Vec<String>,
+) -> Result<(Answer, Passed), Failure> {
+    let encoded = target.codec.encode(request, endpoint)?;
+    warnings.extend(encoded.warnings);
+    let mut http = Request::new(Pieces::new(encoded.body));
+    *http.method_mut() = http::Method::POST;
+    *http.uri_mut() = target.uri(&encoded.path)?;
+    http.headers_mut().clone_from(&target.headers);
+
+    let limit = if request.stream { limits.first_content } else { limits.whole };
+    let deadline = Instant::now() + limit;
+    let exchange = async {
+        let response = target.client.request(http).await.map_err(|error| connect::failure(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(target, response).await);
+        }
+        let passed = passed_headers(response.headers());
+        let answer = understand(target, response, request.stream, style).await?;
+        Ok((answer, passed))
+    };
+    timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::FirstContentTimeout))
+}
+
+/// What a status other than 200 means.
+async fn refusal(target: &Target, response: Response<Incoming>) -> Failure {
+    let (head, body) = response.into_parts();
+    if head.status.is_redirection() {
+        return Failure::Protocol { detail: "a redirect, which is never followed" };
+    }
+    if head.status.is_success() {
+        return Failure::Protocol { detail: "a success without an answer" };
+    }
+    let text = timeout(ERROR_BODY, read_up_to(body, MOST_ERROR)).await.unwrap_or_default();
+    target.codec.failure(head.status, &head.headers, &text)
+}
+
+/// Whether what came is a stream or a whole answer is told by its content type,
+/// and where that is missing or wrong by its first bytes: never by what was
+/// asked for.
+async fn understand(
+    target: &Target,
+    response: Response<Incoming>,
+    stream: bool,
+    style: &Style,
+) -> Result<Answer, Failure> {
+    if response.headers().contains_key(http::header::CONTENT_ENCODING)
+        && response.headers().get(http::header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity")
+    {
+        return Err(Failure::Protocol { detail: "compressed although identity was asked for" });
+    }
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let events = kind.starts_with("text/event-stream");
+    let json = kind.starts_with("application/json");
+    let mut body = response.into_body();
+    let mut first = Bytes::new();
+    let events = if events || json { events } else { sniff(&mut body, &mut first).await? };
+    match (events, stream) {
+        (true, true) => until_content(target.codec.stream(style), first, body).await.map(Answer::Stream),
+        (true, false) => gather(target, style, first, body).await.map(Answer::Whole),
+        (false, true) => {
+            let whole = read_whole(body, first).await?;
+            let mut decoder = target.codec.reply_as_stream(whole, style)?;
+            let mut out = Vec::new();
+            decoder.end_of_input(&mut out)?;
+            Ok(Answer::Stream(Upstream { body: None, decoder, ready: out.into(), ended: true }))
+        }
+        (false, false) => target.codec.reply(read_whole(body, first).await?, style).map(Answer::Whole),
+    }
+}
+
+/// Looks at the first bytes of an answer without a useful content type.
+async fn sniff(body: &mut Incoming, first: &mut Bytes) -> Result<bool, Failure> {
+    while let Some(chunk) = next_chunk(body).await? {
+        let text = chunk.trim_ascii_start();
+        let Some(byte) = text.first() else { continue };
+        let events = match byte {
+            b'd' | b'e' | b'i' | b'r' | b':' => true,
+            b'{' | b'[' | 0xef => false,
+            b'<' => return Err(Failure::Protocol { detail: "HTML instead of an answer" }),
+            _ => return Err(Failure::Protocol { detail: "neither JSON nor an event stream" }),
+        };
+        *first = chunk;
+        return Ok(events);
+    }
+    Err(Failure::Protocol { detail: "an empty answer" })
+}
+
+/// Reads a stream until its first content or its end.
+async fn until_content(
+    mut decoder: Box<dyn Decoder>,
+    first: Bytes,
+    mut body: Incoming,
+) -> Result<Upstream, Failure> {
+    let mut out = Vec::new();
+    let mut chunk = Some(first);
+    loop {
+        let ended = match chunk {
+            Some(bytes) => decoder.feed(bytes, &mut out)? == Progress::Ended,
+            None => {
+                decoder.end_of_input(&mut out)?;
+                true
+            }
+        };
+        if ended || decoder.watch().content_events > 0 {
+            let body = (!ended).then_some(body);
+            return Ok(Upstream { body, decoder, ready: out.into(), ended });
+        }
+        if out.iter().map(Bytes::len).sum::<usize>() > MOST_HELD {
+            return Err(Failure::Protocol { detail: "too much before any content" });
+        }
+        chunk = next_chunk(&mut body).await?;
+    }
+}
+
+/// An upstream that streams although it was not asked to: its events are put
+/// together again by the codec.
+async fn gather(target: &Target, style: &Style, first: Bytes, mut body: Incoming) -> Result<Reply, Failure> {
+    let mut whole = BytesMut::from(first);
+    while let Some(chunk) = next_chunk(&mut body).await? {
+        if whole.len() + chunk.len() > MOST_ANSWER {
+            return Err(Failure::Protocol { detail: "an answer over 64 MiB" });
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    target.codec.stream_as_reply(whole.freeze(), style)
+}
+
+/// The next bytes of a body; `None` at its proper end.
+async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(broken(&error)),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// A body that broke off.
+#[must_use]
+pub fn broken(error: &hyper::Error) -> Failure {
+    match connect::exchange_failure(error) {
+        Failure::Closed => Failure::Truncated,
+        other => other,
+    }
+}
+
+async fn read_whole(mut body: Incoming, first: Bytes) -> Result<Bytes, Failure> {
+    let mut chunk = match first.is_empty() {
+        true => next_chunk(&mut body).await?,
+        false => Some(first),
+    };
+    let Some(only) = chunk.take() else { return Err(Failure::Protocol { detail: "an empty answer" }) };
+    let Some(second) = next_chunk(&mut body).await? else { return Ok(only) };
+    let mut whole = BytesMut::from(only);
+    let mut chunk = Some(second);
+    while let Some(bytes) = chunk {
+        if whole.len() + bytes.len() > MOST_ANSWER {
+            return Err(Failure::Protocol { detail: "an answer over 64 MiB" });
+        }
+        whole.extend_from_slice(&bytes);
+        chunk = next_chunk(&mut body).await?;
+    }
+    Ok(whole.freeze())
+}
+
+async fn read_up_to(mut body: Incoming, most: usize) -> Bytes {
+    let mut read = BytesMut::new();
+    while let Ok(Some(chunk)) = next_chunk(&mut body).await {
+        read.extend_from_slice(&chunk);
+        if read.len() >= most {
+            read.truncate(most);
+            break;
+        }
+    }
+    read.freeze()
+}
+
+/// Upstream headers that tell a caller something and cannot hurt: an allow-list.
+fn passed_headers(headers: &HeaderMap) -> Passed {
+    let mut passed = HeaderMap::new();
+    for name in ["openai-processing-ms", "openai-version"] {
+        if let Some(value) = headers.get(name) {
+            passed.insert(name, value.clone());
+        }
+    }
+    passed
+}

@@ -1,0 +1,115 @@
+//! The endpoints of one configuration generation, ready to be used: for each
+//! its live state, its prepared target and its metric handles.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::Target;
+use crate::books::{Books, Lengths, Live};
+use crate::catalog::{Catalog, EndpointId};
+use crate::dialect;
+use crate::telemetry::{EndpointMetrics, Metrics};
+
+use super::connect::HttpClient;
+
+/// One endpoint, ready to be used.
+#[derive(Debug)]
+pub struct Member {
+    /// Shared with the generations before and after.
+    pub live: Arc<Live>,
+    /// Lengths of the model's answers, likewise.
+    pub lengths: Arc<Lengths>,
+    /// Where to send; `None` when its dialect is not built yet.
+    pub target: Option<Target>,
+    /// Its series.
+    pub metrics: EndpointMetrics,
+}
+
+/// All endpoints of one generation. A request keeps the generation it began
+/// with until it has settled.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Counts reloads.
+    pub generation: u64,
+    /// What is offered.
+    pub catalog: Catalog,
+    members: Vec<Member>,
+}
+
+impl Fleet {
+    /// Prepares every endpoint of `catalog`. `client` gives a provider's client
+    /// by its index; clients outlive generations so that connections do.
+    #[must_use]
+    pub fn new(
+        generation: u64,
+        catalog: Catalog,
+        books: &Books,
+        metrics: &Metrics,
+        client: impl Fn(&crate::catalog::Provider) -> HttpClient,
+    ) -> Self {
+        let members = catalog
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                let provider = &endpoint.provider;
+                let model = &catalog.model(endpoint.model).name;
+                let codec = dialect::codec(provider.dialect);
+                Member {
+                    live: books.live(&endpoint.identity, model),
+                    lengths: books.lengths(model),
+                    target: codec.and_then(|codec| Target::new(provider, codec, client(provider))),
+                    metrics: metrics.endpoint(&provider.name, model),
+                }
+            })
+            .collect();
+        let fleet = Fleet { generation, catalog, members };
+        fleet.publish_prices(metrics);
+        fleet
+    }
+
+    /// The member of that id.
+    ///
+    /// # Panics
+    /// Never for ids of this generation's catalog.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "members are made from the catalog that gave out the ids")]
+    pub fn member(&self, id: EndpointId) -> &Member {
+        &self.members[id.0 as usize]
+    }
+
+    /// Sets the gauges of prices, quality and circuits.
+    pub fn publish(&self, metrics: &Metrics, now: Duration) {
+        for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
+            let view = member.live.view(0, 0, now);
+            member.metrics.circuit.set(match view.circuit {
+                crate::books::Circuit::Closed => 0,
+                crate::books::Circuit::HalfOpen { .. } => 1,
+                crate::books::Circuit::Open { .. } => 2,
+            });
+            #[expect(clippy::cast_possible_truncation, reason = "a quality in 0..1")]
+            let quality = view.quality.mean(endpoint.quality as f32);
+            member.metrics.quality.set(f64::from(quality));
+        }
+        self.publish_prices(metrics);
+    }
+
+    fn publish_prices(&self, metrics: &Metrics) {
+        for endpoint in &self.catalog.endpoints {
+            let Some(rates) = &endpoint.rates else { continue };
+            let model = &self.catalog.model(endpoint.model).name;
+            let kinds = [
+                ("input", Some(rates.input)),
+                ("cached_input", rates.cached_input),
+                ("cache_write", rates.cache_write_5m),
+                ("output", Some(rates.output)),
+                ("reasoning", rates.reasoning),
+            ];
+            for (kind, price) in kinds {
+                if let Some(price) = price {
+                    let labels = [endpoint.provider.name.as_str(), model, kind];
+                    metrics.price.with_label_values(&labels).set(price.usd_per_mtok());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! One attempt under way: what the books and metrics learn from it, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use super::fleet::Fleet;
+use crate::catalog::EndpointId;
+use crate::outcome::{Failure, Sample};
+use crate::units::Usage;
+
+/// Fewer output tokens say nothing about the time between two of them: they
+/// arrive in one or two packets.
+const FEWEST_TOKENS: u64 = 4;
+
+/// The task class of every request, until classes are told apart.
+pub const CLASS: u8 = 0;
+
+/// An attempt under way. Whoever ends it says how with [`Flight::finish`]; if
+/// nobody does, because the caller hung up and everything was dropped, the
+/// drop says so.
+#[derive(Debug)]
+pub struct Flight {
+    shared: Arc<Shared>,
+    fleet: Arc<Fleet>,
+    /// Who is being asked.
+    pub endpoint: EndpointId,
+    /// Whether it is the half-open probe of its endpoint's circuit.
+    probe: bool,
+    input_tokens: u64,
+    started: Instant,
+    first: Option<Instant>,
+    finished: bool,
+}
+
+impl Flight {
+    /// An attempt begins.
+    #[must_use]
+    pub fn begin(
+        shared: &Arc<Shared>,
+        fleet: &Arc<Fleet>,
+        endpoint: EndpointId,
+        probe: bool,
+        input_tokens: u32,
+    ) -> Self {
+        fleet.member(endpoint).live.begin();
+        Flight {
+            shared: Arc::clone(shared),
+            fleet: Arc::clone(fleet),
+            endpoint,
+            probe,
+            input_tokens: u64::from(input_tokens),
+            started: Instant::now(),
+            first: None,
+            finished: false,
+        }
+    }
+
+    /// The first content of a stream has come.
+    pub fn first_content(&mut self) {
+        let now = Instant::now();
+        self.first = Some(now);
+        let member = self.fleet.member(self.endpoint);
+        let seconds = (now - self.started).as_secs_f64();
+        member.live.first_content(seconds, self.input_tokens, self.shared.now());
+        member.metrics.ttft.observe(seconds);
+    }
+
+    /// Seconds to the first content, if it has come.
+    #[must_use]
+    pub fn ttft(&self) -> Option<f64> {
+        self.first.map(|first| (first - self.started).as_secs_f64())
+    }
+
+    /// The attempt is over. Returns how long it took.
+    pub fn finish(&mut self, failure: Option<&Failure>, usage: &Usage) -> Duration {
+        let took = self.started.elapsed();
+        if std::mem::replace(&mut self.finished, true) {
+            return took;
+        }
+        let member = self.fleet.member(self.endpoint);
+        let itl = self.itl(usage.output);
+        let sample = Sample {
+            ttft: self.ttft(),
+            itl,
+            seconds: took.as_secs_f64(),
+            input_tokens: self.input_tokens,
+            output_tokens: usage.output,
+            failure: failure.cloned(),
+        };
+        member.live.end();
+        let now = self.shared.now();
+        if self.probe && failure.is_some_and(|failure| !failure.is_endpoints_fault()) {
+            member.live.abandon_probe(now);
+        }
+        match self.first {
+            Some(_) => member.live.record_rest(&sample, now),
+            None => member.live.record(&sample, now),
+        }
+        if failure.is_none() && !usage.estimated && usage.output > 0 {
+            member.lengths.record(CLASS, usage.output);
+        }
+        member.metrics.attempt(failure);
+        if let Some(itl) = itl {
+            member.metrics.itl.observe(itl);
+        }
+        took
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    fn itl(&self, output_tokens: u64) -> Option<f64> {
+        let first = self.first.filter(|_| output_tokens >= FEWEST_TOKENS)?;
+        Some(first.elapsed().as_secs_f64() / (output_tokens - 1) as f64)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.finish(Some(&Failure::CallerGone), &Usage::default());
+        }
+    }
+}

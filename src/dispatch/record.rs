@@ -1,0 +1,227 @@
+//! What is kept of a request: its decision, its attempts and how it ended.
+//!
+//! One record serves the canonical log line, `GET /v1/decisions/{id}` and the
+//! export that `merit replay` reads.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::fleet::Fleet;
+use super::ticket::{AttemptRecord, Ticket, milliseconds};
+use crate::market::Decision;
+use crate::telemetry::log::Log;
+use crate::telemetry::metrics::OTHER;
+
+/// One request, settled.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    /// Ours.
+    pub request_id: Uuid,
+    /// The caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_request_id: Option<String>,
+    /// Arrival, milliseconds since 1970.
+    pub at_unix_ms: u64,
+    /// The key's name.
+    pub key: Arc<str>,
+    /// The name that was asked for, if it is configured.
+    pub route: Arc<str>,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
+    /// The provider that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The model that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
+    /// All tries in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Milliseconds in all.
+    pub total_ms: f64,
+    /// Milliseconds of our own: total minus waiting for upstreams.
+    pub overhead_ms: f64,
+    /// Milliseconds to the first content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
+    /// Input tokens.
+    pub tokens_in: u64,
+    /// Input tokens from the prompt cache.
+    pub tokens_cached: u64,
+    /// Output tokens.
+    pub tokens_out: u64,
+    /// Whether the tokens are our estimate.
+    pub usage_estimated: bool,
+    /// What it cost, in USD with nine decimals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<String>,
+    /// Generation of the configuration.
+    pub generation: u64,
+    /// Why these candidates in this order.
+    #[serde(skip)]
+    pub decision: Option<Arc<Decision>>,
+    /// The generation in which it was decided: its ids mean nothing in another.
+    #[serde(skip)]
+    pub fleet: Arc<Fleet>,
+}
+
+impl Record {
+    /// The record of a ticket that ends now, `total` after it arrived.
+    #[must_use]
+    pub fn of(ticket: &Ticket, total: Duration) -> Record {
+        let served = ticket.served.as_ref();
+        let endpoint = served.map(|served| ticket.fleet.catalog.endpoint(served.endpoint));
+        let usage = served.map(|served| served.usage).unwrap_or_default();
+        Record {
+            request_id: ticket.id,
+            client_request_id: ticket.client_id.clone(),
+            at_unix_ms: ticket.at_unix_ms,
+            key: ticket.caller.as_ref().map_or_else(|| "-".into(), |caller| Arc::clone(&caller.name)),
+            route: ticket.route.clone().unwrap_or_else(|| OTHER.into()),
+            stream: ticket.request.as_ref().is_some_and(|request| request.stream),
+            outcome: ticket.outcome.label(),
+            status: ticket.status,
+            error: ticket.error,
+            provider: endpoint.map(|endpoint| endpoint.provider.name.clone()),
+            model: endpoint.map(|endpoint| Arc::clone(&ticket.fleet.catalog.model(endpoint.model).name)),
+            attempts: ticket.attempts.clone(),
+            total_ms: milliseconds(total),
+            overhead_ms: milliseconds(total.saturating_sub(ticket.upstream)),
+            ttft_ms: ticket.ttft.map(milliseconds),
+            tokens_in: usage.input,
+            tokens_cached: usage.cached_input,
+            tokens_out: usage.output,
+            usage_estimated: usage.estimated,
+            cost_usd: served.and_then(|served| served.cost).map(|cost| cost.to_string()),
+            generation: ticket.fleet.generation,
+            decision: ticket.decision.clone(),
+            fleet: Arc::clone(&ticket.fleet),
+        }
+    }
+
+    /// The canonical log line, as JSON.
+    #[must_use]
+    pub fn log_line(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Line<'r> {
+            ts: u64,
+            level: &'static str,
+            msg: &'static str,
+            #[serde(flatten)]
+            record: &'r Record,
+        }
+        let level = if self.status >= 500 { "warn" } else { "info" };
+        serde_json::to_vec(&Line { ts: self.at_unix_ms, level, msg: "request", record: self }).unwrap_or_default()
+    }
+
+    /// The canonical log line, for people.
+    #[must_use]
+    pub fn log_text(&self) -> Vec<u8> {
+        use std::fmt::Write as _;
+        let mut line = format!(
+            "{} {} {} → {}/{} {:.1} ms, ours {:.2} ms, {} in {} out",
+            self.outcome,
+            self.status,
+            self.route,
+            self.provider.as_deref().unwrap_or("-"),
+            self.model.as_deref().unwrap_or("-"),
+            self.total_ms,
+            self.overhead_ms,
+            self.tokens_in,
+            self.tokens_out,
+        );
+        // Writing to a string cannot fail.
+        if let Some(cost) = &self.cost_usd {
+            let _ = write!(line, " ${cost}");
+        }
+        if self.attempts.len() > 1 || self.error.is_some() {
+            for attempt in &self.attempts {
+                let _ = write!(line, " [{} {} {:.0} ms]", attempt.endpoint, attempt.result, attempt.ms);
+            }
+        }
+        if let Some(error) = self.error {
+            let _ = write!(line, " {error}");
+        }
+        let _ = write!(line, " key={} id={}", self.key, self.request_id);
+        line.into_bytes()
+    }
+}
+
+/// The last records, by request id.
+#[derive(Debug)]
+pub struct Decisions {
+    keep: usize,
+    kept: Mutex<Kept>,
+    export: Option<Log>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    records: HashMap<Uuid, Arc<Record>>,
+    order: VecDeque<Uuid>,
+}
+
+impl Decisions {
+    /// Keeps the last `keep` records, and hands each to `export` as a line.
+    #[must_use]
+    pub fn new(keep: usize, export: Option<Log>) -> Self {
+        Decisions { keep, kept: Mutex::default(), export }
+    }
+
+    /// Adds a record and forgets the oldest when there are too many.
+    pub fn keep(&self, record: Arc<Record>) {
+        if let Some(export) = &self.export {
+            export.line(serde_json::to_vec(&Whole::of(&record)).unwrap_or_default());
+        }
+        let forgotten = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.order.push_back(record.request_id);
+            kept.records.insert(record.request_id, record);
+            let oldest = if kept.order.len() > self.keep { kept.order.pop_front() } else { None };
+            oldest.and_then(|oldest| kept.records.remove(&oldest))
+        };
+        // Freed outside the lock.
+        drop(forgotten);
+    }
+
+    /// The record of that request, if it is still kept.
+    #[must_use]
+    pub fn find(&self, id: Uuid) -> Option<Arc<Record>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).records.get(&id).cloned()
+    }
+
+    /// The newest records, newest first.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> Vec<Arc<Record>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.order.iter().rev().take(count).filter_map(|id| kept.records.get(id).cloned()).collect()
+    }
+}
+
+/// A record with its decision.
+#[derive(Debug, Serialize)]
+pub struct Whole<'r> {
+    /// What happened.
+    #[serde(flatten)]
+    pub record: &'r Record,
+    /// Why.
+    pub decision: Option<&'r Decision>,
+}
+
+impl<'r> Whole<'r> {
+    /// Both parts of a record.
+    #[must_use]
+    pub fn of(record: &'r Record) -> Self {
+        Whole { record, decision: record.decision.as_deref() }
+    }
+}

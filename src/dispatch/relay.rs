@@ -1,0 +1,306 @@
+//! Stage 8: passes a stream on to the caller, watching it.
+//!
+//! A [`Relay`] is the body of the caller's response. It pulls: the upstream is
+//! read only when the caller's connection can take more, so a slow reader slows
+//! its upstream down and no queue grows. It ends in one of three ways, and each
+//! settles the ticket: properly, with an in-band error and a closed connection,
+//! or by being dropped because the caller hung up, which drops the upstream's
+//! connection with it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::attempt::Answer;
+use super::run::Won;
+use super::ticket::Ticket;
+use crate::outcome::Failure;
+use crate::telemetry::Outcome;
+
+use flowing::Flowing;
+pub use flowing::estimate;
+
+mod flowing;
+
+/// How streams are relayed (`contract.md`, defaults).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelaySettings {
+    /// Status and headers are held back for content this long (10 s).
+    pub hold: Duration,
+    /// A comment goes out when nothing else did for this long (15 s).
+    pub keep_alive: Duration,
+}
+
+impl Default for RelaySettings {
+    fn default() -> Self {
+        RelaySettings { hold: Duration::from_secs(10), keep_alive: Duration::from_secs(15) }
+    }
+}
+
+/// An attempt loop that has not yet found content.
+pub type Running = Pin<Box<dyn Future<Output = (Ticket, Result<Won, Failure>)> + Send>>;
+
+/// Writes a failure as an event of the caller's dialect. The table of errors is
+/// the API's; the relay only needs the bytes.
+pub type RenderError = fn(Option<&mut Ticket>, &Failure) -> Bytes;
+
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// The body of a streamed response.
+pub struct Relay {
+    state: State,
+    settings: RelaySettings,
+    /// Wakes for keep-alives and to look whether the upstream is idle.
+    timer: Pin<Box<Sleep>>,
+    last_write: Instant,
+    /// Closes the caller's connection after this response.
+    closing: Option<Arc<Notify>>,
+    deadline: Pin<Box<WaitForCancellationFutureOwned>>,
+    render: RenderError,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Relay")
+    }
+}
+
+enum State {
+    /// Headers went out before content; candidates are still being tried.
+    Waiting(Running),
+    /// Content is flowing.
+    Flowing(Box<Flowing>),
+    /// The last events, already settled.
+    Last(VecDeque<Bytes>),
+}
+
+impl Relay {
+    /// Relays a stream whose content has begun.
+    #[must_use]
+    pub fn flowing(mut ticket: Ticket, won: Won, closing: Option<Arc<Notify>>, render: RenderError) -> Self {
+        ticket.ttft = Some(ticket.started.elapsed());
+        let mut relay = Self::new(State::Last(VecDeque::new()), &ticket, closing, render);
+        relay.begin(ticket, won);
+        relay
+    }
+
+    /// Keeps the caller company while candidates are still being tried.
+    #[must_use]
+    pub fn waiting(
+        running: Running,
+        shared: &Arc<super::Shared>,
+        closing: Option<Arc<Notify>>,
+        render: RenderError,
+    ) -> Self {
+        Self::start(State::Waiting(running), shared, closing, render)
+    }
+
+    fn new(state: State, ticket: &Ticket, closing: Option<Arc<Notify>>, render: RenderError) -> Self {
+        Self::start(state, &ticket.shared, closing, render)
+    }
+
+    fn start(
+        state: State,
+        shared: &Arc<super::Shared>,
+        closing: Option<Arc<Notify>>,
+        render: RenderError,
+    ) -> Self {
+        let settings = shared.relay;
+        Relay {
+            state,
+            settings,
+            timer: Box::pin(tokio::time::sleep(settings.keep_alive)),
+            last_write: Instant::now(),
+            closing,
+            deadline: Box::pin(shared.deadline.clone().cancelled_owned()),
+            render,
+        }
+    }
+
+    /// Content has come: from here on there is one upstream and no way back.
+    fn begin(&mut self, ticket: Ticket, won: Won) {
+        let idle = ticket.fleet.catalog.endpoint(won.flight.endpoint).provider.timeouts.idle;
+        match won.answer {
+            Answer::Stream(upstream) => {
+                let content_events = upstream.decoder.watch().content_events;
+                let last_content = Instant::now();
+                self.state = State::Flowing(Box::new(Flowing {
+                    ticket,
+                    flight: won.flight,
+                    upstream,
+                    idle,
+                    last_content,
+                    content_events,
+                }));
+            }
+            // A stream is only asked for as a stream, so this does not happen;
+            // if it did, an honest error is better than silence.
+            Answer::Whole(_) => {
+                let mut ticket = ticket;
+                self.fail(&mut ticket, &Failure::Protocol { detail: "not a stream" });
+            }
+        }
+    }
+
+    /// Ends the stream with an in-band error and a closed connection.
+    fn fail(&mut self, ticket: &mut Ticket, failure: &Failure) {
+        let event = (self.render)(Some(ticket), failure);
+        ticket.settle();
+        self.last(event);
+    }
+
+    /// One last event, after which the caller's connection is closed.
+    fn last(&mut self, event: Bytes) {
+        if let Some(closing) = &self.closing {
+            closing.notify_one();
+        }
+        self.state = State::Last(VecDeque::from([event]));
+    }
+
+    /// Ends a flowing stream because of `failure`.
+    fn cut(&mut self, failure: &Failure) {
+        let State::Flowing(mut flowing) = std::mem::replace(&mut self.state, State::Last(VecDeque::new())) else {
+            return;
+        };
+        flowing.account(Some(failure));
+        flowing.ticket.shared.metrics.truncated.with_label_values(&["upstream"]).inc();
+        self.fail(&mut flowing.ticket, failure);
+    }
+
+    /// Ends a flowing stream properly.
+    fn complete(&mut self) {
+        let State::Flowing(mut flowing) = std::mem::replace(&mut self.state, State::Last(VecDeque::new())) else {
+            return;
+        };
+        flowing.account(None);
+        let tail = flowing.tail();
+        let mut out = Vec::new();
+        flowing.upstream.decoder.close(&tail, &mut out);
+        flowing.ticket.outcome = Outcome::Ok;
+        // Settled before the last bytes leave: whoever has seen them can ask
+        // for the decision.
+        flowing.ticket.settle();
+        self.state = State::Last(out.into());
+    }
+
+    /// The timer is coarse: it is not moved with every event, but looks around
+    /// when it fires. Gives the comment that is due, if one is.
+    fn tick(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.timer.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        if let State::Flowing(flowing) = &self.state
+            && now >= flowing.last_content + flowing.idle
+        {
+            self.cut(&Failure::Stalled);
+            return Poll::Ready(None);
+        }
+        let due = now >= self.last_write + self.settings.keep_alive;
+        if due {
+            self.last_write = now;
+        }
+        let idle_at = match &self.state {
+            State::Flowing(flowing) => flowing.last_content + flowing.idle,
+            State::Waiting(_) | State::Last(_) => now + self.settings.keep_alive,
+        };
+        self.timer.as_mut().reset(idle_at.min(self.last_write + self.settings.keep_alive));
+        Poll::Ready(due.then_some(KEEP_ALIVE))
+    }
+
+    /// Moves the state on by one step. `Ready(None)` means: look again.
+    fn step(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match &mut self.state {
+            State::Last(events) => return Poll::Ready(events.pop_front()),
+            State::Waiting(running) => {
+                if let Poll::Ready((mut ticket, result)) = running.as_mut().poll(context) {
+                    match result {
+                        Ok(won) => {
+                            ticket.ttft = Some(ticket.started.elapsed());
+                            self.begin(ticket, won);
+                        }
+                        Err(failure) => self.fail(&mut ticket, &failure),
+                    }
+                    return Poll::Ready(None);
+                }
+            }
+            State::Flowing(flowing) => {
+                if let Some(event) = flowing.upstream.ready.pop_front() {
+                    return Poll::Ready(Some(event));
+                }
+                if flowing.upstream.ended {
+                    self.complete();
+                    return Poll::Ready(None);
+                }
+                match flowing.read(context) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(None),
+                    Poll::Ready(Err(failure)) => {
+                        // What came before the failure is good and goes out first.
+                        let before = std::mem::take(&mut flowing.upstream.ready);
+                        self.cut(&failure);
+                        if let State::Last(events) = &mut self.state {
+                            let error = std::mem::replace(events, before);
+                            events.extend(error);
+                        }
+                        return Poll::Ready(None);
+                    }
+                    Poll::Pending => {}
+                }
+            }
+        }
+        if self.deadline.as_mut().poll(context).is_ready() {
+            self.shut_down();
+            return Poll::Ready(None);
+        }
+        self.tick(context)
+    }
+
+    /// The drain deadline has passed.
+    fn shut_down(&mut self) {
+        match &self.state {
+            State::Flowing(_) => self.cut(&Failure::ShuttingDown),
+            State::Waiting(_) => {
+                let event = (self.render)(None, &Failure::ShuttingDown);
+                self.last(event);
+            }
+            State::Last(_) => {}
+        }
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        loop {
+            let step = match self.step(context) {
+                Poll::Ready(step) => step,
+                Poll::Pending => return Poll::Pending,
+            };
+            match step {
+                Some(event) => {
+                    self.last_write = Instant::now();
+                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                }
+                None if matches!(&self.state, State::Last(events) if events.is_empty()) => {
+                    return Poll::Ready(None);
+                }
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A stream that has had content: read, watched and accounted for.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body::Body;
+use tokio::time::Instant;
+
+use crate::accounts::Expose;
+use crate::dialect::{Progress, Tail, Watch};
+use crate::dispatch::attempt::{self, Upstream};
+use crate::dispatch::flight::Flight;
+use crate::dispatch::ticket::Ticket;
+use crate::outcome::Failure;
+use crate::units::Usage;
+
+/// A stream that has had content.
+pub(super) struct Flowing {
+    pub(super) ticket: Ticket,
+    pub(super) flight: Flight,
+    pub(super) upstream: Upstream,
+    pub(super) idle: Duration,
+    pub(super) last_content: Instant,
+    pub(super) content_events: u32,
+}
+
+impl Flowing {
+    /// Reads the next bytes of the upstream and feeds them to the decoder.
+    pub(super) fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(body) = &mut self.upstream.body else {
+            self.upstream.ended = true;
+            return Poll::Ready(Ok(()));
+        };
+        let frame = match Pin::new(body).poll_frame(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(frame) => frame,
+        };
+        let mut out = Vec::new();
+        let result = match frame {
+            None => self.upstream.decoder.end_of_input(&mut out).map(|()| Progress::Ended),
+            Some(Err(error)) => Err(attempt::broken(&error)),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.upstream.decoder.feed(data, &mut out),
+                Err(_trailers) => Ok(Progress::More),
+            },
+        };
+        self.upstream.ready.extend(out);
+        let seen = self.upstream.decoder.watch().content_events;
+        if seen != self.content_events {
+            self.content_events = seen;
+            self.last_content = Instant::now();
+        }
+        Poll::Ready(result.map(|progress| {
+            if progress == Progress::Ended {
+                self.upstream.ended = true;
+                // The rest of the connection is of no interest; keeping the
+                // body would keep the connection from being used again.
+                self.upstream.body = None;
+            }
+        }))
+    }
+
+    /// Tells books, metrics and ticket how the attempt went.
+    pub(super) fn account(&mut self, failure: Option<&Failure>) {
+        let usage = usage_or_estimate(self.upstream.decoder.watch(), &self.ticket, failure);
+        let ttft = self.flight.ttft();
+        let took = self.flight.finish(failure, &usage);
+        self.ticket.upstream += took;
+        let endpoint = self.flight.endpoint;
+        let identity = Arc::clone(&self.ticket.fleet.catalog.endpoint(endpoint).identity);
+        self.ticket.attempted(identity, failure, took, ttft);
+        self.ticket.charge(endpoint, usage);
+    }
+
+    /// What travels in the last usage chunk.
+    pub(super) fn tail(&self) -> Tail {
+        let Some(served) = &self.ticket.served else { return Tail::default() };
+        let catalog = &self.ticket.fleet.catalog;
+        let endpoint = catalog.endpoint(served.endpoint);
+        let expose = self.ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
+        let mut merit = serde_json::json!({
+            "request_id": self.ticket.id,
+            "attempts": self.ticket.attempts.len(),
+        });
+        if let Some(members) = merit.as_object_mut() {
+            if expose != Expose::None {
+                members.insert("model".to_owned(), catalog.model(endpoint.model).name.as_ref().into());
+            }
+            if expose == Expose::Full {
+                members.insert("provider".to_owned(), endpoint.provider.name.as_str().into());
+            }
+            if let Some(cost) = served.cost {
+                members.insert("cost_usd".to_owned(), cost.to_string().into());
+            }
+        }
+        Tail {
+            usage: Some(served.usage),
+            cost: served.cost.map(|cost| cost.to_string()),
+            merit: Some(merit.to_string()),
+        }
+    }
+}
+
+impl Drop for Flowing {
+    /// The caller hung up: what was generated until then is accounted for.
+    fn drop(&mut self) {
+        if self.ticket.served.is_none() {
+            self.account(Some(&Failure::CallerGone));
+            self.ticket.shared.metrics.truncated.with_label_values(&["caller"]).inc();
+        }
+    }
+}
+
+/// The upstream's word, or an estimate from what was seen of its answer.
+fn usage_or_estimate(watch: &Watch, ticket: &Ticket, failure: Option<&Failure>) -> Usage {
+    if let Some(usage) = watch.usage {
+        return usage;
+    }
+    let reason = match failure {
+        Some(_) => "cancelled",
+        None => "missing",
+    };
+    ticket.shared.metrics.usage_estimated.with_label_values(&[reason]).inc();
+    let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
+    estimate(input, watch.output_bytes, u64::from(watch.content_events))
+}
+
+/// Tokens from bytes: about four bytes of text are one token, and an event
+/// carries at least one.
+#[must_use]
+pub fn estimate(input: u64, output_bytes: u64, events: u64) -> Usage {
+    let output = output_bytes.div_ceil(4).max(events.min(output_bytes));
+    Usage { input, output, estimated: true, ..Usage::default() }
+}

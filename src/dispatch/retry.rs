@@ -1,0 +1,211 @@
+//! Who is tried next, and whether there may be a next at all.
+//!
+//! Retries are paid from a budget, not counted per request: when an upstream
+//! fails rarely every failure is retried, and when everything fails the load on
+//! the upstreams grows by a fifth instead of fourfold.
+
+use std::time::Duration;
+
+use tower::retry::budget::{Budget, TpsBudget};
+
+use crate::outcome::{Failure, Next};
+
+/// How attempts are limited (`contract.md`, defaults).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetrySettings {
+    /// Attempts per request in all (4).
+    pub attempts: u32,
+    /// Extra attempts as a share of requests (0.2).
+    pub budget: f32,
+    /// Extra attempts that are always allowed, per second (3).
+    pub min_per_second: u32,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        RetrySettings { attempts: 4, budget: 0.2, min_per_second: 3 }
+    }
+}
+
+/// Requests of the last ten seconds pay for extra attempts.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The budget of extra attempts, shared by all requests.
+#[derive(Debug)]
+pub struct RetryBudget(TpsBudget);
+
+impl RetryBudget {
+    /// A full budget.
+    #[must_use]
+    pub fn new(settings: &RetrySettings) -> Self {
+        RetryBudget(TpsBudget::new(WINDOW, settings.min_per_second, settings.budget))
+    }
+
+    /// A request came: it pays for a share of an extra attempt.
+    pub fn deposit(&self) {
+        self.0.deposit();
+    }
+
+    /// Whether an extra attempt is allowed after this failure. What was never
+    /// sent cost nobody anything, so the attempt after it is free.
+    #[must_use]
+    pub fn allows(&self, after: &Failure) -> bool {
+        after.was_never_sent() || self.0.withdraw()
+    }
+}
+
+/// How a step of the plan relates to those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The first attempt of the request.
+    First,
+    /// Another candidate.
+    Fallback,
+    /// The same candidate again.
+    Retry,
+}
+
+/// The order of attempts of one request: every candidate once, best first; then
+/// those again whose failure may have been bad luck.
+#[derive(Debug)]
+pub struct Plan {
+    candidates: usize,
+    position: usize,
+    again: Vec<usize>,
+    last: Option<usize>,
+}
+
+impl Plan {
+    /// A plan over candidates `0..candidates`.
+    #[must_use]
+    pub fn new(candidates: usize) -> Self {
+        Plan { candidates, position: 0, again: Vec::new(), last: None }
+    }
+
+    /// The next candidate to try, and what that is.
+    pub fn step(&mut self) -> Option<(usize, Kind)> {
+        let next = if self.position < self.candidates {
+            self.position += 1;
+            self.position - 1
+        } else if self.again.is_empty() {
+            return None;
+        } else {
+            self.again.remove(0)
+        };
+        let kind = match self.last {
+            None => Kind::First,
+            Some(last) if last == next => Kind::Retry,
+            Some(_) => Kind::Fallback,
+        };
+        Some((next, kind))
+    }
+
+    /// The candidate was tried and failed.
+    pub fn failed(&mut self, candidate: usize, failure: &Failure) {
+        self.last = Some(candidate);
+        if failure.next() == Next::Again {
+            self.again.push(candidate);
+        }
+    }
+}
+
+/// How long to wait before attempt `number` (from 2) at an endpoint that failed
+/// a moment ago: full jitter over 50 ms to 500 ms, growing (`routing.md` 3.6).
+/// `random` is uniform in 0..1.
+#[must_use]
+pub fn backoff(number: u32, random: f64) -> Duration {
+    let ceiling = (0.1 * f64::from(1_u32 << number.min(4))).min(0.5);
+    Duration::from_secs_f64(0.05 + (ceiling - 0.05) * random)
+}
+
+/// Of several failures the one that tells the caller most: what is wrong with
+/// the request before what is wrong with the world, and a rate limit only when
+/// that is all there was.
+#[must_use]
+pub fn worst(failures: Vec<Failure>) -> Option<Failure> {
+    let shortest = failures.iter().filter_map(Failure::retry_after).min();
+    let chosen = failures.into_iter().reduce(|best, next| if rank(&next) >= rank(&best) { next } else { best })?;
+    Some(match chosen {
+        Failure::RateLimited { .. } => Failure::RateLimited { retry_after: shortest },
+        Failure::Overloaded { .. } => Failure::Overloaded { retry_after: shortest },
+        other => other,
+    })
+}
+
+fn rank(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Refused(_) | Failure::ContentFilter { .. } | Failure::CallerGone | Failure::ShuttingDown => 5,
+        Failure::ContextLength { .. } => 4,
+        Failure::Unsupported { .. } => 0,
+        Failure::QuotaExhausted | Failure::RateLimited { .. } => 1,
+        Failure::Key { .. } | Failure::NotFound => 2,
+        Failure::Connect
+        | Failure::Dns
+        | Failure::Tls
+        | Failure::ConnectTimeout
+        | Failure::Closed
+        | Failure::FirstContentTimeout
+        | Failure::Stalled
+        | Failure::Truncated
+        | Failure::Overloaded { .. }
+        | Failure::Server { .. }
+        | Failure::Protocol { .. } => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(candidates: usize, failure: &Failure) -> Vec<(usize, Kind)> {
+        let mut plan = Plan::new(candidates);
+        let mut steps = Vec::new();
+        while let Some(step) = plan.step() {
+            steps.push(step);
+            if steps.len() == 5 {
+                break;
+            }
+            plan.failed(step.0, failure);
+        }
+        steps
+    }
+
+    #[test]
+    fn everyone_once_then_again_who_may() {
+        use Kind::*;
+        let luck = Failure::Server { status: 500 };
+        assert_eq!(steps(2, &luck), [(0, First), (1, Fallback), (0, Fallback), (1, Fallback), (0, Fallback)]);
+        assert_eq!(steps(1, &luck), [(0, First), (0, Retry), (0, Retry), (0, Retry), (0, Retry)]);
+        let hopeless = Failure::RateLimited { retry_after: None };
+        assert_eq!(steps(2, &hopeless), [(0, First), (1, Fallback)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_bounds_extra_attempts() {
+        let budget = RetryBudget::new(&RetrySettings { min_per_second: 0, ..RetrySettings::default() });
+        for _ in 0..100 {
+            budget.deposit();
+        }
+        let sent = Failure::Server { status: 500 };
+        let allowed = (0..100).filter(|_| budget.allows(&sent)).count();
+        assert!((19..=21).contains(&allowed), "{allowed}");
+        assert!(budget.allows(&Failure::Connect), "what was never sent is free");
+    }
+
+    #[test]
+    fn waits_grow_and_stay_in_bounds() {
+        assert_eq!(backoff(2, 0.0), Duration::from_millis(50));
+        assert!(backoff(2, 1.0) < backoff(3, 1.0));
+        assert_eq!(backoff(31, 1.0), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn the_caller_hears_of_what_it_can_change() {
+        let limited = |seconds| Failure::RateLimited { retry_after: Some(Duration::from_secs(seconds)) };
+        assert_eq!(worst(vec![limited(9), limited(3)]), Some(limited(3)));
+        assert_eq!(worst(vec![limited(9), Failure::Connect]), Some(Failure::Connect));
+        let long = Failure::ContextLength { message: String::new() };
+        assert_eq!(worst(vec![long.clone(), Failure::Connect]), Some(long));
+        assert_eq!(worst(Vec::new()), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Stage 7: attempts, in the decision's order, until one gives content.
+//!
+//! Everything that goes wrong here is invisible to the caller as long as some
+//! candidate answers: nothing has been sent yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{self, Answer, Limits, Passed};
+use super::flight::Flight;
+use super::retry::{Kind, Plan, backoff, worst};
+use super::ticket::Ticket;
+use crate::accounts::Expose;
+use crate::books::Pass;
+use crate::catalog::EndpointId;
+use crate::dialect::Style;
+use crate::outcome::{Failure, Next};
+use crate::units::Usage;
+
+/// What won: an answer, and the attempt it comes from.
+#[derive(Debug)]
+pub struct Won {
+    /// The answer, or its beginning.
+    pub answer: Answer,
+    /// Upstream headers the caller may see.
+    pub passed: Passed,
+    /// The attempt; over for a whole answer, under way for a stream.
+    pub flight: Flight,
+}
+
+/// Seconds that generating one token may take in an answer that is not
+/// streamed, before the attempt is given up: 10 tokens/s is slower than any
+/// provider in the routing data.
+const SLOWEST_TOKEN: f64 = 0.1;
+/// Output tokens to wait for when the request sets no limit.
+const LONGEST_ANSWER: u32 = 4096;
+/// No answer is waited for longer than this: the SDKs' own timeout.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Tries candidates until one gives content. The ticket comes back with every
+/// attempt in its record.
+pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
+    let Some(decision) = ticket.decision.clone() else { return (ticket, Err(Failure::NotFound)) };
+    let shared = Arc::clone(&ticket.shared);
+    shared.retries.deposit();
+    let mut plan = Plan::new(decision.order.len());
+    let mut failures: Vec<Failure> = Vec::new();
+    let mut tries = 0_u32;
+    while tries < shared.retry.attempts {
+        let Some((index, kind)) = plan.step() else { break };
+        let Some(candidate) = decision.ranked().nth(index) else { break };
+        let live = &ticket.fleet.member(candidate.id).live;
+        let pass = live.try_pass(shared.now());
+        // Where circuits have left nobody, asking one is better than asking none.
+        if pass == Pass::Refused && !candidate.facts.last_resort {
+            continue;
+        }
+        if let Some(before) = failures.last() {
+            if !shared.retries.allows(before) {
+                break;
+            }
+            count(&ticket, kind, before);
+            if kind == Kind::Retry {
+                tokio::time::sleep(backoff(tries + 1, fastrand::f64())).await;
+            }
+        }
+        tries += 1;
+        match attempt_one(&mut ticket, candidate.id, pass == Pass::Probe).await {
+            Ok(won) => return (ticket, Ok(won)),
+            Err(failure) => {
+                let stop = failure.next() == Next::Stop;
+                plan.failed(index, &failure);
+                failures.push(failure);
+                if stop {
+                    break;
+                }
+            }
+        }
+    }
+    let failure = worst(failures).unwrap_or(Failure::Overloaded { retry_after: None });
+    (ticket, Err(failure))
+}
+
+fn count(ticket: &Ticket, kind: Kind, before: &Failure) {
+    let metrics = &ticket.shared.metrics;
+    let counter = match kind {
+        Kind::Retry => &metrics.retries,
+        Kind::First | Kind::Fallback => &metrics.fallbacks,
+    };
+    counter.with_label_values(&[before.label()]).inc();
+}
+
+/// One attempt, recorded.
+async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: bool) -> Result<Won, Failure> {
+    let fleet = Arc::clone(&ticket.fleet);
+    let endpoint = fleet.catalog.endpoint(id);
+    let member = fleet.member(id);
+    let Some(request) = ticket.request.clone() else { return Err(Failure::NotFound) };
+    let Some(target) = &member.target else {
+        return Err(Failure::Unsupported { what: format!("dialect {}", endpoint.provider.dialect.name()) });
+    };
+    let limits = limits(member.live.first_content_timeout(&endpoint.provider.timeouts), request.max_output_tokens);
+    let style = style(ticket, id, request.include_usage);
+    let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe, request.input_tokens);
+    let mut warnings = Vec::new();
+    let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
+    match result {
+        Ok((answer, passed)) => {
+            ticket.warnings.extend(warnings);
+            match &answer {
+                Answer::Stream(_) => flight.first_content(),
+                Answer::Whole(reply) => {
+                    let took = flight.finish(None, &reply.usage.unwrap_or_default());
+                    ticket.upstream += took;
+                    ticket.attempted(Arc::clone(&endpoint.identity), None, took, None);
+                }
+            }
+            Ok(Won { answer, passed, flight })
+        }
+        Err(failure) => {
+            let took = flight.finish(Some(&failure), &Usage::default());
+            ticket.upstream += took;
+            ticket.attempted(Arc::clone(&endpoint.identity), Some(&failure), took, None);
+            tracing::debug!(endpoint = %endpoint.identity, failure = failure.label(), request_id = %ticket.id, "attempt failed");
+            Err(failure)
+        }
+    }
+}
+
+/// A whole answer takes as long as a first token and the generating of the rest.
+fn limits(first_content: Duration, max_output_tokens: Option<u32>) -> Limits {
+    let tokens = max_output_tokens.unwrap_or(LONGEST_ANSWER);
+    let generating = Duration::from_secs_f64(f64::from(tokens) * SLOWEST_TOKEN);
+    Limits { first_content, whole: (first_content + generating).min(LONGEST_WAIT.max(first_content)) }
+}
+
+/// How the answer must look to this caller.
+fn style(ticket: &Ticket, id: EndpointId, include_usage: bool) -> Style {
+    let expose = ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
+    let model = match expose {
+        Expose::Full => None,
+        Expose::Model => {
+            let catalog = &ticket.fleet.catalog;
+            Some(Arc::clone(&catalog.model(catalog.endpoint(id).model).name))
+        }
+        Expose::None => ticket.route.clone(),
+    };
+    Style { model, include_usage }
+}

@@ -1,0 +1,197 @@
+//! A request's ticket: everything known about it from arrival to settlement.
+//!
+//! A ticket is made when a request arrives, is owned by whatever stage the
+//! request is in, and settles when it is dropped: exactly once, on every path,
+//! also when the caller hangs up and hyper drops the future that owned it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Shared;
+use super::fleet::Fleet;
+use super::record::Record;
+use crate::accounts::{Caller, Reservation};
+use crate::catalog::EndpointId;
+use crate::market::Decision;
+use crate::outcome::Failure;
+use crate::request::ChatRequest;
+use crate::telemetry::Outcome;
+use crate::telemetry::metrics::OTHER;
+use crate::units::{NanoUsd, Usage};
+
+/// One upstream try, as the decision record and the log tell it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptRecord {
+    /// `provider/model[@region][#key]`.
+    pub endpoint: Arc<str>,
+    /// `ok`, or [`Failure::label`].
+    pub result: &'static str,
+    /// Milliseconds from sending to the end of the attempt.
+    pub ms: f64,
+    /// Milliseconds from sending to the first content.
+    pub ttft_ms: Option<f64>,
+}
+
+/// Who answered, and what it cost.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The endpoint that answered.
+    pub endpoint: EndpointId,
+    /// What it consumed.
+    pub usage: Usage,
+    /// What it costs; `None` when the price is unknown.
+    pub cost: Option<NanoUsd>,
+}
+
+/// A request from arrival to settlement.
+#[derive(Debug)]
+pub struct Ticket {
+    /// Ours: a `UUIDv7`.
+    pub id: Uuid,
+    /// The caller's own id, when it is harmless to repeat.
+    pub client_id: Option<String>,
+    /// When it arrived.
+    pub started: Instant,
+    /// When it arrived, as milliseconds since 1970.
+    pub at_unix_ms: u64,
+    /// Parts that live as long as the process.
+    pub shared: Arc<Shared>,
+    /// The configuration generation that serves it, from first to last.
+    pub fleet: Arc<Fleet>,
+    /// Who asks; known after stage 1.
+    pub caller: Option<Arc<Caller>>,
+    /// What is asked; known after stage 2.
+    pub request: Option<Arc<ChatRequest>>,
+    /// The configured name that was asked for.
+    pub route: Option<Arc<str>>,
+    /// Known after stage 5.
+    pub decision: Option<Arc<Decision>>,
+    /// Held from stage 6 on.
+    pub reservation: Option<Reservation>,
+    /// All tries so far.
+    pub attempts: Vec<AttemptRecord>,
+    /// What was adjusted, for `x-merit-warnings`.
+    pub warnings: Vec<String>,
+    /// Who answered.
+    pub served: Option<Served>,
+    /// Time spent waiting for upstreams.
+    pub upstream: Duration,
+    /// From arrival to first content.
+    pub ttft: Option<Duration>,
+    /// How it ended; a caller who hangs up needs nobody to say so.
+    pub outcome: Outcome,
+    /// The HTTP status that was sent.
+    pub status: u16,
+    /// The code of the error that was sent.
+    pub error: Option<&'static str>,
+    settled: bool,
+}
+
+impl Ticket {
+    /// A request has arrived.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, fleet: Arc<Fleet>, client_id: Option<String>) -> Self {
+        let at_unix_ms = unix_ms();
+        shared.metrics.inflight.inc();
+        Ticket {
+            id: request_id(at_unix_ms),
+            client_id,
+            started: Instant::now(),
+            at_unix_ms,
+            shared,
+            fleet,
+            caller: None,
+            request: None,
+            route: None,
+            decision: None,
+            reservation: None,
+            attempts: Vec::new(),
+            warnings: Vec::new(),
+            served: None,
+            upstream: Duration::ZERO,
+            ttft: None,
+            outcome: Outcome::CallerCancelled,
+            status: 499,
+            error: None,
+            settled: false,
+        }
+    }
+
+    /// Adds one try to the record.
+    pub fn attempted(&mut self, endpoint: Arc<str>, failure: Option<&Failure>, took: Duration, ttft: Option<f64>) {
+        self.attempts.push(AttemptRecord {
+            endpoint,
+            result: failure.map_or("ok", Failure::label),
+            ms: milliseconds(took),
+            ttft_ms: ttft.map(|seconds| (seconds * 1e6).round() / 1e3),
+        });
+    }
+
+    /// Books what an attempt consumed: usage, cost, and the metrics of both.
+    pub fn charge(&mut self, endpoint: EndpointId, usage: Usage) {
+        let cost = self.fleet.catalog.endpoint(endpoint).rates.as_ref().map(|rates| rates.cost(&usage));
+        let member = self.fleet.member(endpoint);
+        member.metrics.usage(&usage);
+        match cost {
+            Some(cost) => member.metrics.cost.inc_by(cost.usd().max(0.0)),
+            None => self.shared.metrics.unpriced.inc(),
+        }
+        self.served = Some(Served { endpoint, usage, cost });
+    }
+
+    /// Stage 9. Idempotent; the drop of a ticket calls it if nobody else did.
+    pub fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        drop(self.reservation.take());
+        let total = self.started.elapsed();
+        let metrics = &self.shared.metrics;
+        metrics.inflight.dec();
+        let route = self.route.as_deref().unwrap_or(OTHER);
+        metrics.requests.with_label_values(&[route, self.outcome.label()]).inc();
+        metrics.request_duration.observe(total.as_secs_f64());
+        if !self.attempts.is_empty() {
+            metrics.overhead.observe(total.saturating_sub(self.upstream).as_secs_f64());
+        }
+        let record = Arc::new(Record::of(self, total));
+        if self.shared.log.is_json() {
+            self.shared.log.line(record.log_line());
+        } else {
+            self.shared.log.line(record.log_text());
+        }
+        if self.decision.is_some() {
+            self.shared.decisions.keep(record);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A fresh `UUIDv7`: sortable by time, never taken from the wire.
+fn request_id(at_unix_ms: u64) -> Uuid {
+    let random = fastrand::u128(..).to_le_bytes();
+    let bytes = std::array::from_fn(|index| random.get(index).copied().unwrap_or_default());
+    uuid::Builder::from_unix_timestamp_millis(at_unix_ms, &bytes).into_uuid()
+}
+
+/// Milliseconds with three decimals.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,75 @@
+//! What a request is expected to cost at an endpoint, and at most.
+
+use super::gather::Ask;
+use crate::units::Rates;
+
+/// Output tokens assumed for the worst case of a request that sets no limit to
+/// an endpoint that states none, as a multiple of what is expected.
+const WORST_LENGTH: f64 = 4.0;
+
+/// Expected cost in USD of `ask` at `rates`, when an answer of `output_tokens`
+/// is expected and `warm_tokens` of the prompt are expected to be in the
+/// endpoint's cache. The tier is that of the whole input.
+#[must_use]
+pub fn expected(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, warm_tokens: f64) -> f64 {
+    let rates = rates.for_input(u64::from(ask.input_tokens));
+    let input = f64::from(ask.input_tokens);
+    let warm = warm_tokens.clamp(0.0, input);
+    let cached = rates.cached_input.unwrap_or(rates.input);
+    let output = output_tokens * f64::from(ask.choices);
+    (input - warm) * rates.input.usd_per_token()
+        + warm * cached.usd_per_token()
+        + output * rates.output.usd_per_token()
+        + rates.request.usd_per_token()
+}
+
+/// The most that it can cost in USD: nothing is cached and the answer is as
+/// long as allowed.
+#[must_use]
+pub fn worst(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, max_output: Option<u32>) -> f64 {
+    let longest = ask.max_output_tokens.or(max_output).map_or(output_tokens * WORST_LENGTH, f64::from);
+    expected(ask, rates, longest.max(output_tokens), 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Control;
+    use crate::units::{PicoUsd, Tier};
+
+    fn rates() -> Rates {
+        Rates {
+            input: PicoUsd::new(1_000_000),
+            cached_input: Some(PicoUsd::new(100_000)),
+            output: PicoUsd::new(4_000_000),
+            ..Rates::default()
+        }
+    }
+
+    #[test]
+    fn warmth_is_worth_dollars() {
+        let control = Control::default();
+        let ask = Ask { input_tokens: 1000, ..Ask::blank(&control) };
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(close(expected(&ask, &rates(), 100.0, 0.0), 0.001 + 0.0004));
+        assert!(close(expected(&ask, &rates(), 100.0, 1000.0), 0.0001 + 0.0004));
+        assert!(
+            close(expected(&ask, &rates(), 100.0, 9e9), 0.0001 + 0.0004),
+            "no more than the prompt is warm"
+        );
+    }
+
+    #[test]
+    fn choices_and_tiers_count() {
+        let control = Control::default();
+        let mut rates = rates();
+        let dear = Rates { input: PicoUsd::new(2_000_000), ..Rates::default() };
+        rates.tiers.push(Tier { above: 1000, rates: dear });
+        let ask = Ask { input_tokens: 2000, choices: 2, ..Ask::blank(&control) };
+        assert!((expected(&ask, &rates, 100.0, 0.0) - 0.004).abs() < 1e-12);
+        let short = Ask { input_tokens: 0, choices: 2, ..ask };
+        assert!((expected(&short, &rates, 100.0, 0.0) - 0.0008).abs() < 1e-12);
+        let limited = Ask { max_output_tokens: Some(1000), ..short };
+        assert!((worst(&limited, &rates, 100.0, None) - 0.008).abs() < 1e-12);
+    }
+}

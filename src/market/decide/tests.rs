@@ -1,0 +1,219 @@
+use super::*;
+use crate::books::{Circuit, Resting, Why};
+use crate::catalog::{Capabilities, MaxPrice, TtftTarget};
+use crate::market::explain;
+use crate::market::samples::{balanced, codes, decided, expected, forecast, names, sample};
+use crate::request::Control;
+use crate::units::PicoUsd;
+
+fn control(change: impl FnOnce(&mut Control)) -> Control {
+    let mut control = Control::default();
+    change(&mut control);
+    control
+}
+
+fn listed(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_objective_decides_between_cheap_and_fast() {
+    let slow = sample(0, 0.1).seen(|view| view.itl = forecast(0.05, 0.0));
+    let fast = sample(1, 3.0).seen(|view| view.itl = forecast(0.005, 0.0));
+    let winner = |preset: &str| {
+        let objective = Objective::preset(preset).unwrap();
+        names(&decided(&objective, &[slow.clone(), fast.clone()], &Control::default(), 0))[0].to_owned()
+    };
+    assert_eq!(winner("cheapest"), "p0/m");
+    assert_eq!(winner("fastest"), "p1/m");
+}
+
+#[test]
+fn quality_decides_between_models() {
+    let weak = sample(0, 0.1).with(|endpoint| endpoint.quality = 0.5);
+    let strong = sample(1, 10.0).with(|endpoint| {
+        endpoint.quality = 0.9;
+        endpoint.model = crate::catalog::ModelId(1);
+    });
+    let winner = |preset: &str| {
+        let objective = Objective::preset(preset).unwrap();
+        names(&decided(&objective, &[weak.clone(), strong.clone()], &Control::default(), 0))[0].to_owned()
+    };
+    assert_eq!(winner("cheapest"), "p0/m");
+    assert_eq!(winner("best"), "p1/m");
+}
+
+#[test]
+fn every_constraint_has_its_code() {
+    let lame = Capabilities(Capabilities::ALL.0 & !Capabilities::TOOLS.0);
+    let market = [
+        sample(0, 1.0).with(|endpoint| endpoint.capabilities = lame),
+        sample(1, 1.0).with(|endpoint| endpoint.context = Some(1000)),
+        sample(2, 1.0).with(|endpoint| endpoint.max_output = Some(10)),
+        sample(3, 1.0).with(|endpoint| endpoint.rates = None),
+        sample(4, 9.0),
+        sample(5, 1.0).with(|endpoint| endpoint.quality = 0.1),
+        sample(6, 1.0).seen(|view| view.ttft = forecast(9.0, 0.0)),
+        sample(7, 1.0),
+    ];
+    let mut objective = balanced();
+    objective.max_price = Some(MaxPrice { input: Some(PicoUsd::new(5_000_000)), output: None });
+    objective.min_quality = Some(0.3);
+    objective.ttft = Some(TtftTarget { ms: 1000.0, probability: 0.5 });
+    let control = Control::default();
+    let ask = Ask {
+        input_tokens: 1000,
+        needs: Capabilities::TOOLS,
+        max_output_tokens: Some(50),
+        ..Ask::blank(&control)
+    };
+    let offers = market.iter().map(|sample| crate::market::Offer {
+        endpoint: &sample.endpoint,
+        model: &sample.model,
+        spoken: sample.endpoint.id.0 != 7,
+        view: sample.view,
+        output_tokens: 50.0,
+        warm_tokens: 0.0,
+    });
+    let gathered = crate::market::gather(&ask, &objective, offers);
+    let decision = decide(&ask, &objective, crate::market::score(&objective, gathered), Draw(1));
+    let codes = codes(&decision);
+    let each =
+        ["capability", "context", "max_output", "unpriced", "max_price", "min_quality", "ttft", "not_spoken"];
+    assert_eq!(codes, each);
+    assert_eq!(decision.rejects[0].reject.to_string(), "it lacks tools");
+    assert_eq!(decision.emptiness(), Some(Emptiness::Lasting));
+    assert_eq!(decision.margin_usd, None);
+}
+
+#[test]
+fn a_request_may_name_whom_it_wants() {
+    let market = [sample(0, 1.0), sample(1, 2.0), sample(2, 3.0)];
+    let names = |control: Control| {
+        let decision = decided(&balanced(), &market, &control, 5);
+        names(&decision).join(" ")
+    };
+    assert_eq!(names(control(|control| control.only = listed(&["p2"]))), "p2/m");
+    assert_eq!(names(control(|control| control.ignore = listed(&["p0", "p1/m"]))), "p2/m");
+    assert_eq!(names(control(|control| control.order = listed(&["p2", "p1"]))), "p2/m p1/m p0/m");
+    let strict = |control: &mut Control| {
+        control.order = listed(&["p2", "p1"]);
+        control.allow_fallbacks = Some(false);
+    };
+    assert_eq!(names(control(strict)), "p2/m p1/m");
+    assert_eq!(names(control(|control| control.allow_fallbacks = Some(false))), "p0/m");
+}
+
+#[test]
+fn one_dimension_may_be_sorted_by() {
+    let market = [
+        sample(0, 1.0).seen(|view| view.ttft = forecast(5.0, 0.5)),
+        sample(1, 2.0).seen(|view| view.itl = forecast(0.001, 0.5)),
+        sample(2, 3.0).seen(|view| view.ttft = forecast(0.1, 0.5)),
+        sample(3, 4.0).with(|endpoint| endpoint.quality = 0.9),
+    ];
+    let by = |sort| {
+        let decision = decided(&balanced(), &market, &control(|control| control.sort = Some(sort)), 3);
+        assert!((decision.propensity(8) - 1.0).abs() < 1e-12, "chance has no say");
+        names(&decision)[0].to_owned()
+    };
+    assert_eq!(
+        [by(Sort::Price), by(Sort::Latency), by(Sort::Throughput), by(Sort::Quality)],
+        ["p0/m", "p2/m", "p1/m", "p3/m"]
+    );
+}
+
+#[test]
+fn open_circuits_and_rests_are_rejects_that_pass() {
+    let resting = |id, until| {
+        let until = Duration::from_secs(until);
+        sample(id, 1.0).seen(|view| view.resting = Some(Resting { until, why: Why::RateLimit }))
+    };
+    let some = decided(&balanced(), &[sample(0, 1.0).open_until(9), sample(1, 9.0)], &Control::default(), 0);
+    assert_eq!((names(&some), codes(&some)), (vec!["p1/m"], vec!["circuit_open"]));
+    let none = decided(&balanced(), &[resting(0, 9), resting(1, 7)], &Control::default(), 0);
+    assert_eq!(none.emptiness(), Some(Emptiness::Passing { until: Duration::from_secs(7) }));
+}
+
+#[test]
+fn where_circuits_have_left_nobody_they_are_candidates_of_last_resort() {
+    let probing = sample(1, 2.0).seen(|view| view.circuit = Circuit::HalfOpen { probing: true });
+    let decision = decided(&balanced(), &[sample(0, 3.0).open_until(9), probing], &Control::default(), 0);
+    assert_eq!(names(&decision), ["p1/m", "p0/m"]);
+    assert!(decision.candidates.iter().all(|candidate| candidate.facts.last_resort));
+    assert_eq!(decision.emptiness(), None);
+}
+
+#[test]
+fn chance_breaks_near_ties_in_favour_of_the_emptier() {
+    let twins = [sample(0, 1.0), sample(1, 1.0), sample(2, 1.01).seen(|view| view.in_flight = 50)];
+    let mut wins = [0; 3];
+    for draw in 0..600 {
+        let decision = decided(&balanced(), &twins, &Control::default(), draw);
+        wins[decision.first().unwrap().id.0 as usize] += 1;
+    }
+    assert!(wins[0] > 200 && wins[1] > 200, "{wins:?}");
+    assert_eq!(wins[2], 0, "of any two it is the fuller");
+}
+
+#[test]
+fn the_uncertain_are_explored_but_not_for_a_deadline_or_a_warm_cache() {
+    let market = [
+        sample(0, 1.0),
+        sample(1, 1.0).seen(|view| {
+            view.ttft = forecast(0.9, 1.0);
+            view.itl = forecast(0.022, 1.0);
+        }),
+    ];
+    let objective = Objective::preset("fastest").unwrap();
+    let draws = 0..400_u64;
+    let explored = draws
+        .clone()
+        .filter(|draw| decided(&objective, &market, &Control::default(), *draw).explored)
+        .count();
+    assert!((20..300).contains(&explored), "{explored}");
+    let decision =
+        draws.map(|draw| decided(&objective, &market, &Control::default(), draw)).find(|one| one.explored);
+    let decision = decision.unwrap();
+    assert_eq!((names(&decision)[0], expected(&decision)[0]), ("p1/m", "p0/m"));
+    assert!(decision.margin_usd.unwrap() < 0.0);
+    let propensity = decision.propensity(200);
+    assert!((0.05..0.75).contains(&propensity), "{propensity}");
+
+    let control = Control::default();
+    let hurried = Ask { deadline: Some(Duration::from_secs(60)), ..Ask::blank(&control) };
+    assert!(!Explore::of(&hurried, &decision.candidates).is_on());
+    let mut warm = decision.candidates.clone();
+    warm[0].facts.warm_tokens = 100.0;
+    assert!(!Explore::of(&Ask::blank(&control), &warm).is_on());
+}
+
+#[test]
+fn a_decision_explains_itself() {
+    let dear = sample(1, 3.0).seen(|view| view.itl = forecast(0.01, 0.0));
+    let decision =
+        decided(&balanced(), &[sample(0, 0.5), dear, sample(2, 1.0).open_until(3)], &Control::default(), 0);
+    let catalog = crate::catalog::Catalog::default();
+    let explanation = explain(&decision, &catalog);
+    assert_eq!((explanation.winner, explanation.runner_up), (Some("p0/m"), Some("p1/m")));
+    let against = explanation.against_runner_up.unwrap();
+    assert!((against.saved_usd - 0.003).abs() < 1e-9, "{against:?}");
+    assert!((against.slower_ms - 2000.0).abs() < 1e-6, "{against:?}");
+    let value = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(value["rejects"][0]["code"], "circuit_open");
+    assert!(value["candidates"][0]["score"]["waiting"].as_f64().unwrap() > 0.0);
+
+    // At the rate at which it is said to flip, it flips.
+    let rate = against.flips_at_usd_per_second.unwrap();
+    let winner = |rate: f64| {
+        let objective = Objective { usd_per_second: rate, ..balanced() };
+        let again =
+            decide(&Ask::blank(&Control::default()), &objective, rescored(&objective, &decision), Draw(0));
+        expected(&again)[0].to_owned()
+    };
+    assert_eq!((winner(rate * 0.99), winner(rate * 1.01)), ("p0/m".to_owned(), "p1/m".to_owned()));
+}
+
+fn rescored(objective: &Objective, decision: &Decision) -> Scored {
+    crate::market::score(objective, decision.clone().into())
+}

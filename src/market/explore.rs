@@ -1,0 +1,127 @@
+//! Exploring: now and then asking a candidate because little is known of it.
+//!
+//! Tempered Thompson sampling in USD: every candidate's times and quality are
+//! drawn from what is believed of them, and the best of the draws is asked, as
+//! long as its *mean* is not much worse than the best one. Chance also keeps a
+//! fleet of gateways from choosing the same endpoint at the same moment.
+
+use serde::{Deserialize, Serialize};
+
+use super::gather::{Ask, Candidate};
+use super::score::Score;
+use crate::books::{GOLDEN, mixed};
+use crate::catalog::Objective;
+
+/// The random number that a decision depends on: the same draw gives the same
+/// decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Draw(pub u64);
+
+impl Draw {
+    /// The `n`th of the draws that follow from this one.
+    #[must_use]
+    pub(super) fn nth(self, n: u64) -> Draw {
+        Draw(mixed(self.0.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN))))
+    }
+
+    /// A number below `count`, which is not 0.
+    pub(super) fn below(self, count: usize) -> usize {
+        let wide = (u128::from(mixed(self.0)) * count as u128) >> 64;
+        usize::try_from(wide).unwrap_or(0)
+    }
+
+    /// Nearly standard normal: the sum of four uniform numbers (Irwin–Hall),
+    /// which has no tail beyond 3.5 standard deviations.
+    fn normal(self) -> f64 {
+        let bits = mixed(self.0);
+        let sum: u64 = (0..4).map(|part| (bits >> (16 * part)) & 0xFFFF).sum();
+        let uniform = f64::from(u32::try_from(sum).unwrap_or(0)) / 65_536.0;
+        (uniform - 2.0) * 3.0_f64.sqrt()
+    }
+}
+
+/// How much is risked to learn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Explore {
+    /// Times are drawn with this share of their uncertainty (0.3).
+    pub times: f64,
+    /// Quality is drawn with this share of its uncertainty (0.5).
+    pub quality: f64,
+    /// A candidate is asked only if it is expected to be worse than the best
+    /// one by at most this share of what that one is expected to spend (0.3).
+    pub cap: f64,
+}
+
+impl Default for Explore {
+    fn default() -> Self {
+        Explore { times: 0.3, quality: 0.5, cap: 0.3 }
+    }
+}
+
+impl Explore {
+    /// Nothing is risked.
+    pub const NEVER: Explore = Explore { times: 0.0, quality: 0.0, cap: 0.0 };
+
+    /// What may be risked for this request: nothing where the caller has given
+    /// an order of its own or a deadline, where a cache is warm, and where all
+    /// candidates are of last resort.
+    #[must_use]
+    pub fn of(ask: &Ask<'_>, candidates: &[Candidate]) -> Explore {
+        let bound = ask.deadline.is_some() || ask.control.sort.is_some() || !ask.control.order.is_empty();
+        let delicate =
+            |candidate: &Candidate| candidate.facts.warm_tokens > 0.0 || candidate.facts.last_resort;
+        if bound || candidates.iter().any(delicate) { Explore::NEVER } else { ask.explore }
+    }
+
+    /// Whether anything is risked.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.cap > 0.0 && (self.times > 0.0 || self.quality > 0.0)
+    }
+
+    /// The total of `candidate`'s score, drawn from what is believed of it.
+    pub(super) fn sample(&self, objective: &Objective, candidate: &Candidate, draw: Draw) -> f64 {
+        let Candidate { facts, score, .. } = candidate;
+        let own = draw.nth(u64::from(candidate.id.0));
+        let factor = |spread: f64, z: f64| (self.times * spread * z).exp();
+        let ttft = facts.ttft * factor(facts.spread.0, own.normal());
+        let itl = facts.itl * factor(facts.spread.1, own.nth(0).normal());
+        let waiting = objective.usd_per_second * (ttft + facts.output_tokens * itl);
+        // Endpoints of one model share what is unknown about it: drawing it for
+        // each would be mere noise between them.
+        let shared = draw.nth(u64::from(candidate.model.0) | 1 << 32).normal();
+        let better = self.quality * facts.quality_deviation * shared;
+        score.total - score.waiting + waiting - objective.usd_per_good_answer * better
+    }
+}
+
+/// What a candidate is expected to spend, in dollars and in time. Margins are
+/// shares of this, not of the total: that is ruled by the price of quality,
+/// which is the same for all endpoints of a model.
+#[must_use]
+pub(super) fn spent(score: &Score) -> f64 {
+    score.cost_usd + score.waiting + score.failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_nearly_standard_normal() {
+        let draws: Vec<f64> = (0..20_000).map(|n| Draw(7).nth(n).normal()).collect();
+        let count = 20_000.0;
+        let mean = draws.iter().sum::<f64>() / count;
+        let variance = draws.iter().map(|z| z * z).sum::<f64>() / count - mean * mean;
+        assert!(mean.abs() < 0.03, "{mean}");
+        assert!((variance - 1.0).abs() < 0.05, "{variance}");
+    }
+
+    #[test]
+    fn draws_below_a_count_reach_every_number() {
+        let mut seen = [0; 5];
+        (0..1000).for_each(|n| seen[Draw(1).nth(n).below(5)] += 1);
+        assert!(seen.iter().all(|times| (150..250).contains(times)), "{seen:?}");
+    }
+}

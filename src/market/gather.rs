@@ -1,0 +1,339 @@
+//! Stage 3: which endpoints can serve a request, and why the others cannot.
+//!
+//! Constraints are never relaxed silently, with one exception that is marked:
+//! where open circuits have left nobody, those endpoints become candidates of
+//! last resort, because asking one is better than asking none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::cost;
+use super::explore::Explore;
+use super::objective::Limits;
+use super::reject::{Reject, Rejected};
+use super::score::Score;
+use crate::books::{Circuit, View};
+use crate::catalog::{Capabilities, Endpoint, EndpointId, ModelId, Objective};
+use crate::request::{ChatRequest, Control};
+
+/// A deadline is missed too likely above this probability.
+const MISSED: f64 = 0.1;
+/// A latency constraint is held against an endpoint only from this many samples
+/// on: an assumption alone would keep the new from ever being measured.
+const MEASURED: f64 = 1.0;
+
+/// What routing needs to know of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'r> {
+    /// Input tokens, estimated.
+    pub input_tokens: u32,
+    /// Its class of task, below [`crate::books::CLASSES`].
+    pub class: u8,
+    /// Most output tokens that it asks for.
+    pub max_output_tokens: Option<u32>,
+    /// How many choices it asks for.
+    pub choices: u32,
+    /// What an endpoint must be able to do.
+    pub needs: Capabilities,
+    /// What the caller asks of the router.
+    pub control: &'r Control,
+    /// How long the caller will wait for the whole answer.
+    pub deadline: Option<Duration>,
+    /// How much is risked to learn; [`Explore::NEVER`] for retries.
+    pub explore: Explore,
+}
+
+impl<'r> Ask<'r> {
+    /// What there is to know of `request`.
+    #[must_use]
+    pub fn new(request: &'r ChatRequest, class: u8, deadline: Option<Duration>) -> Self {
+        Ask {
+            input_tokens: request.input_tokens,
+            class,
+            max_output_tokens: request.max_output_tokens,
+            choices: request.n.max(1),
+            needs: request.needs,
+            control: &request.control,
+            deadline,
+            explore: Explore::default(),
+        }
+    }
+
+    /// A request of which nothing is known.
+    #[must_use]
+    pub fn blank(control: &'r Control) -> Self {
+        Ask {
+            input_tokens: 0,
+            class: 0,
+            max_output_tokens: None,
+            choices: 1,
+            needs: Capabilities::default(),
+            control,
+            deadline: None,
+            explore: Explore::default(),
+        }
+    }
+}
+
+/// An endpoint behind the requested name, as it is now.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'g> {
+    /// The endpoint.
+    pub endpoint: &'g Endpoint,
+    /// Its model's name.
+    pub model: &'g Arc<str>,
+    /// Whether its dialect is built in.
+    pub spoken: bool,
+    /// Its live state.
+    pub view: View,
+    /// Output tokens to expect.
+    pub output_tokens: f64,
+    /// Tokens of the prompt that are expected to be in its cache.
+    pub warm_tokens: f64,
+}
+
+/// What a score was computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Input tokens, estimated.
+    pub input_tokens: u32,
+    /// Of these, expected to be in the endpoint's cache.
+    pub warm_tokens: f64,
+    /// Output tokens to expect.
+    pub output_tokens: f64,
+    /// USD per million input tokens, in the tier of this request.
+    pub input_price: f64,
+    /// USD per million output tokens, likewise.
+    pub output_price: f64,
+    /// Expected seconds to the first token.
+    pub ttft: f64,
+    /// Expected seconds between tokens.
+    pub itl: f64,
+    /// Uncertainty of the logarithm of either (standard deviation).
+    pub spread: (f64, f64),
+    /// Samples of the time to the first token, discounted.
+    pub samples: f64,
+    /// Expected quality, 0..1.
+    pub quality: f64,
+    /// Its uncertainty (standard deviation); 0 while nobody has judged.
+    pub quality_deviation: f64,
+    /// Probability that an attempt succeeds, 0..1.
+    pub success: f64,
+    /// Mean seconds until a failure is noticed.
+    pub failure_seconds: f64,
+    /// Attempts under way.
+    pub in_flight: u32,
+    /// The most that the request can cost (USD): what to reserve.
+    pub worst_cost_usd: f64,
+    /// Its circuit is open; it is a candidate only because all others' are.
+    pub last_resort: bool,
+}
+
+/// An endpoint that can serve a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its index in the generation of the decision.
+    pub id: EndpointId,
+    /// Its identity.
+    pub endpoint: Arc<str>,
+    /// Its model, as an index in the generation of the decision.
+    pub model: ModelId,
+    /// What its answer is expected to cost, term by term.
+    pub score: Score,
+    /// What the score was computed from.
+    pub facts: Facts,
+    /// Its place in the request's `order`, if it is listed there.
+    pub place: Option<u32>,
+}
+
+/// Candidates and rejects, before scoring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gathered {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) rejects: Vec<Rejected>,
+}
+
+/// Sorts `offers` into candidates and rejects.
+#[must_use]
+pub fn gather<'g>(ask: &Ask<'_>, objective: &Objective, offers: impl Iterator<Item = Offer<'g>>) -> Gathered {
+    let limits = Limits::of(objective, ask.control);
+    let most = offers.size_hint().0;
+    let mut gathered = Gathered { candidates: Vec::with_capacity(most), rejects: Vec::new() };
+    let mut broken = Vec::new();
+    for offer in offers {
+        let endpoint = offer.endpoint;
+        match candidate(ask, &limits, &offer) {
+            Ok(candidate) => match unwell(&offer.view) {
+                None => gathered.candidates.push(candidate),
+                Some(reject @ Reject::CircuitOpen { .. }) => broken.push((candidate, reject)),
+                Some(reject) => gathered.rejects.push(rejected(endpoint, reject)),
+            },
+            Err(reject) => gathered.rejects.push(rejected(endpoint, reject)),
+        }
+    }
+    if gathered.candidates.is_empty() {
+        gathered.candidates.extend(broken.into_iter().map(|(mut candidate, _)| {
+            candidate.facts.last_resort = true;
+            candidate
+        }));
+    } else {
+        let rejects = broken.into_iter().map(|(candidate, reject)| Rejected {
+            id: candidate.id,
+            endpoint: candidate.endpoint,
+            reject,
+        });
+        gathered.rejects.extend(rejects);
+    }
+    gathered
+}
+
+fn rejected(endpoint: &Endpoint, reject: Reject) -> Rejected {
+    Rejected { id: endpoint.id, endpoint: Arc::clone(&endpoint.identity), reject }
+}
+
+/// Whether `list` names this endpoint: by its provider or by its identity.
+fn place(list: &[String], endpoint: &Endpoint) -> Option<u32> {
+    let named = |name: &String| *name == endpoint.provider.name || **name == *endpoint.identity;
+    list.iter().position(named).and_then(|place| u32::try_from(place).ok())
+}
+
+/// The candidate that an offer is, or the first lasting constraint it fails.
+fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candidate, Reject> {
+    let endpoint = offer.endpoint;
+    if !offer.spoken {
+        return Err(Reject::NotSpoken);
+    }
+    let place = permitted(ask.control, endpoint)?;
+    able(ask, endpoint)?;
+    let rates = endpoint.rates.as_deref().ok_or(Reject::Unpriced)?;
+    let tier = rates.for_input(u64::from(ask.input_tokens));
+    for (price, most) in [(tier.input, limits.input), (tier.output, limits.output)] {
+        if let Some(most) = most.filter(|most| price > *most) {
+            return Err(Reject::MaxPrice { price: price.usd_per_mtok(), most: most.usd_per_mtok() });
+        }
+    }
+    let cost_usd = cost::expected(ask, rates, offer.output_tokens, offer.warm_tokens);
+    if !cost_usd.is_finite() {
+        return Err(Reject::Unpriced);
+    }
+    if let Some(most) = limits.cost_usd.filter(|most| cost_usd > *most) {
+        return Err(Reject::MaxCost { cost: cost_usd, most });
+    }
+    let facts = Facts {
+        input_price: tier.input.usd_per_mtok(),
+        output_price: tier.output.usd_per_mtok(),
+        worst_cost_usd: cost::worst(ask, rates, offer.output_tokens, endpoint.max_output),
+        ..facts(ask, offer)
+    };
+    good_enough(ask, limits, offer, &facts)?;
+    Ok(Candidate {
+        id: endpoint.id,
+        endpoint: Arc::clone(&endpoint.identity),
+        model: endpoint.model,
+        score: Score { cost_usd, ..Score::default() },
+        facts,
+        place,
+    })
+}
+
+/// Lists of the request. Returns the endpoint's place in `order`.
+fn permitted(control: &Control, endpoint: &Endpoint) -> Result<Option<u32>, Reject> {
+    if place(&control.ignore, endpoint).is_some() {
+        return Err(Reject::Ignored);
+    }
+    if !control.only.is_empty() && place(&control.only, endpoint).is_none() {
+        return Err(Reject::NotAllowed);
+    }
+    let listed = place(&control.order, endpoint);
+    if listed.is_none() && !control.order.is_empty() && control.allow_fallbacks == Some(false) {
+        return Err(Reject::NotAllowed);
+    }
+    Ok(listed)
+}
+
+/// What the endpoint can do.
+fn able(ask: &Ask<'_>, endpoint: &Endpoint) -> Result<(), Reject> {
+    if !endpoint.capabilities.has(ask.needs) {
+        return Err(Reject::Capability { lacks: Capabilities(ask.needs.0 & !endpoint.capabilities.0) });
+    }
+    let asked = ask.max_output_tokens;
+    if let (Some(needs), Some(has)) = (asked, endpoint.max_output)
+        && needs > has
+    {
+        return Err(Reject::MaxOutput { needs, has });
+    }
+    let needs = u64::from(ask.input_tokens) + u64::from(asked.unwrap_or(1));
+    match endpoint.context {
+        Some(has) if needs > u64::from(has) => Err(Reject::Context { needs, has }),
+        _ => Ok(()),
+    }
+}
+
+fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
+    let view = &offer.view;
+    #[expect(clippy::cast_possible_truncation, reason = "a quality within 0..1")]
+    let prior = offer.endpoint.quality as f32;
+    Facts {
+        input_tokens: ask.input_tokens,
+        warm_tokens: offer.warm_tokens,
+        output_tokens: offer.output_tokens,
+        input_price: 0.0,
+        output_price: 0.0,
+        ttft: view.ttft.seconds,
+        itl: view.itl.seconds,
+        spread: (view.ttft.spread, view.itl.spread),
+        samples: view.ttft.samples,
+        quality: f64::from(view.quality.mean(prior)),
+        // Where nobody judges, exploring teaches nothing about quality.
+        quality_deviation: match view.quality.judgements() {
+            none if none <= 0.0 => 0.0,
+            _ => f64::from(view.quality.deviation(prior)),
+        },
+        success: 1.0 - view.risk.share,
+        failure_seconds: view.risk.seconds,
+        in_flight: view.in_flight,
+        worst_cost_usd: 0.0,
+        last_resort: false,
+    }
+}
+
+/// Floors of quality and speed.
+fn good_enough(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>, facts: &Facts) -> Result<(), Reject> {
+    if let Some(least) = limits.quality.filter(|least| facts.quality < *least) {
+        let judgements = f64::from(offer.view.quality.judgements());
+        return Err(Reject::MinQuality { quality: facts.quality, judgements, least });
+    }
+    let ttft = &offer.view.ttft;
+    if ttft.samples < MEASURED {
+        return Ok(());
+    }
+    if let Some(target) = limits.ttft {
+        let probability = ttft.within(target.ms * 1e-3);
+        if probability < target.probability {
+            return Err(Reject::Ttft { probability, least: target.probability });
+        }
+    }
+    if let Some(deadline) = ask.deadline {
+        // What is left for the first token when the others take as long as expected.
+        let left = deadline.as_secs_f64() - facts.output_tokens * facts.itl;
+        let probability = if left > 0.0 { 1.0 - ttft.within(left) } else { 1.0 };
+        if probability > MISSED {
+            return Err(Reject::Deadline { probability });
+        }
+    }
+    Ok(())
+}
+
+/// What will pass by itself.
+fn unwell(view: &View) -> Option<Reject> {
+    if let Some(resting) = view.resting {
+        return Some(Reject::Resting { why: resting.why, until: resting.until });
+    }
+    match view.circuit {
+        Circuit::Closed | Circuit::HalfOpen { probing: false } => None,
+        Circuit::HalfOpen { probing: true } => Some(Reject::CircuitOpen { until: None }),
+        Circuit::Open { until } => Some(Reject::CircuitOpen { until: Some(until) }),
+    }
+}

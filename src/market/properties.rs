@@ -1,0 +1,120 @@
+//! What must hold of every decision, whatever the market looks like.
+
+use proptest::prelude::*;
+
+use super::samples::{Sample, balanced, decided, expected, forecast, sample};
+use super::{Ask, decide, score};
+use crate::catalog::Objective;
+use crate::request::Control;
+
+prop_compose! {
+    fn any_sample(id: u32)(
+        price in 0.01..20.0_f64,
+        ttft in 0.05..20.0_f64,
+        itl in 0.001..0.2_f64,
+        spread in 0.0..0.8_f64,
+        share in 0.0..1.0_f64,
+        quality in 0.0..1.0_f64,
+        in_flight in 0..20_u32,
+    ) -> Sample {
+        sample(id, price).with(|endpoint| endpoint.quality = quality).seen(|view| {
+            view.ttft = forecast(ttft, spread);
+            view.itl = forecast(itl, spread);
+            view.risk.share = share;
+            view.in_flight = in_flight;
+        })
+    }
+}
+
+fn market() -> impl Strategy<Value = Vec<Sample>> {
+    (2..9_u32).prop_flat_map(|count| (0..count).map(any_sample).collect::<Vec<_>>())
+}
+
+fn objective() -> impl Strategy<Value = Objective> {
+    (0..4_usize).prop_map(|index| Objective::preset(Objective::PRESETS[index].0).unwrap())
+}
+
+fn total(objective: &Objective, sample: &Sample) -> f64 {
+    let decision = decided(objective, std::slice::from_ref(sample), &Control::default(), 0);
+    decision.candidates[0].score.total
+}
+
+proptest! {
+    #[test]
+    fn better_never_scores_worse(one in any_sample(0), objective in objective(), by in 0.01..1.0_f64) {
+        let before = total(&objective, &one);
+        let faster = one.clone().seen(|view| view.ttft.seconds *= by);
+        let steadier = one.clone().seen(|view| view.itl.seconds *= by);
+        let surer = one.clone().seen(|view| view.risk.share *= by);
+        for (what, better) in [("faster", faster), ("more tokens a second", steadier), ("surer", surer)] {
+            prop_assert!(total(&objective, &better) <= before, "{what}");
+        }
+    }
+
+    #[test]
+    fn cheaper_and_better_answers_never_score_worse(price in 0.01..20.0_f64, quality in 0.0..1.0_f64, by in 0.01..1.0_f64) {
+        let at = |price: f64, quality: f64| {
+            total(&balanced(), &sample(0, price).with(|endpoint| endpoint.quality = quality))
+        };
+        prop_assert!(at(price * by, quality) <= at(price, quality));
+        prop_assert!(at(price, 1.0 - (1.0 - quality) * by) <= at(price, quality));
+    }
+
+    #[test]
+    fn an_endpoint_more_or_less_never_turns_the_others_around(
+        market in market(),
+        objective in objective(),
+        gone in any::<prop::sample::Index>(),
+    ) {
+        let all = decided(&objective, &market, &Control::default(), 1);
+        let mut fewer = market.clone();
+        let gone = fewer.remove(gone.index(market.len()));
+        let rest = decided(&objective, &fewer, &Control::default(), 1);
+        let without: Vec<&str> =
+            expected(&all).into_iter().filter(|name| *name != &*gone.endpoint.identity).collect();
+        prop_assert_eq!(without, expected(&rest));
+    }
+
+    #[test]
+    fn the_same_views_and_draw_give_the_same_decision(market in market(), objective in objective(), draw in any::<u64>()) {
+        let one = decided(&objective, &market, &Control::default(), draw);
+        prop_assert_eq!(&one, &decided(&objective, &market, &Control::default(), draw));
+        let read: super::Decision = serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
+        prop_assert_eq!(&read, &one, "what was exported is what was decided");
+        let control = Control::default();
+        let again = score(&objective, read.into());
+        prop_assert_eq!(&one, &decide(&Ask::blank(&control), &objective, again, one.draw));
+    }
+
+    #[test]
+    fn whatever_chance_does_costs_little(market in market(), objective in objective(), draw in any::<u64>()) {
+        let decision = decided(&objective, &market, &Control::default(), draw);
+        let best = decision.candidates[decision.mean_order[0] as usize].score;
+        let first = decision.first().unwrap().score.total;
+        let spent = best.cost_usd + best.waiting + best.failure;
+        prop_assert!(first <= best.total + decision.explore.cap * spent + 1e-12);
+        let mut order = decision.order.clone();
+        order.sort_unstable();
+        prop_assert!(order.into_iter().eq(0..u32::try_from(market.len()).unwrap()), "everybody once");
+        let propensity = decision.propensity(16);
+        prop_assert!(propensity > 0.0 && propensity <= 1.0);
+    }
+
+    #[test]
+    fn what_is_not_a_number_never_wins(market in market(), draw in any::<u64>(), bad in prop_oneof![
+        Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY),
+    ]) {
+        let mut market = market;
+        market[0] = sample(0, 0.01).seen(|view| view.ttft.seconds = bad);
+        let decision = decided(&balanced(), &market, &Control::default(), draw);
+        prop_assert!(decision.ranked().all(|candidate| candidate.id.0 != 0));
+        prop_assert_eq!(decision.rejects[0].reject.code(), "unpriced");
+    }
+
+    #[test]
+    fn terms_add_up(one in any_sample(0), objective in objective()) {
+        let score = decided(&objective, &[one], &Control::default(), 0).candidates[0].score;
+        let sum = score.cost_usd + score.waiting + score.quality + score.failure + score.switching;
+        prop_assert!((sum - score.total).abs() <= 1e-12 * score.total.abs());
+    }
+}

@@ -1,0 +1,101 @@
+//! Stage 4: what an answer from each candidate is expected to cost, in USD.
+//!
+//! With C the dollars for the request, v the objective's USD per second, V its
+//! USD per good answer, T the expected seconds, q the expected quality, f the
+//! probability that an attempt fails and F the seconds that takes:
+//!
+//! ```text
+//! score = C + v·T + V·(1 − q) + f/(1 − f) · (v·F + V·lost) + switching
+//! ```
+//!
+//! The odds f/(1 − f) are the number of failures to be expected here before an
+//! answer comes. Trying candidates by ascending score is then the order of least
+//! expected cost: of two neighbours A before B, whatever follows them, A first
+//! is the cheaper exactly if its score is the lower. And no other candidate
+//! appears in a candidate's score, so that what is added or removed elsewhere
+//! cannot turn the order of two around.
+
+use serde::{Deserialize, Serialize};
+
+use super::gather::{Candidate, Facts, Gathered};
+use super::reject::{Reject, Rejected};
+use crate::catalog::Objective;
+
+/// The share of failures that costs the caller its answer, because the stream
+/// had already begun or the budget of retries was spent. An estimate on the
+/// high side: failures must cost something even where waiting is worth nothing.
+pub const LOST: f64 = 0.1;
+/// An endpoint is never taken to fail always: the odds stay finite.
+const SURELY_FAILS: f64 = 0.98;
+
+/// The expected cost of an answer, in USD, as a sum of named terms.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// Dollars for the request at the endpoint's prices.
+    pub cost_usd: f64,
+    /// The caller's waiting.
+    pub waiting: f64,
+    /// What the answer falls short of a perfect one.
+    pub quality: f64,
+    /// Failures here before an answer comes.
+    pub failure: f64,
+    /// Leaving the endpoint that a session was served by.
+    pub switching: f64,
+    /// The sum: lower is better.
+    pub total: f64,
+}
+
+/// Candidates with their scores.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) rejects: Vec<Rejected>,
+}
+
+impl Facts {
+    /// Expected seconds until the answer is complete.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.ttft + self.output_tokens * self.itl
+    }
+
+    /// Failures to be expected before an answer comes.
+    #[must_use]
+    pub fn odds(&self) -> f64 {
+        let failure = (1.0 - self.success).clamp(0.0, SURELY_FAILS);
+        failure / (1.0 - failure)
+    }
+}
+
+/// Fills in what the waiting, the quality and the risk are worth to
+/// `objective`. What does not come to a number is rejected: an unknown price is
+/// never zero and never wins.
+#[must_use]
+pub fn score(objective: &Objective, gathered: Gathered) -> Scored {
+    let Gathered { mut candidates, mut rejects } = gathered;
+    for candidate in &mut candidates {
+        candidate.score = scored(objective, candidate);
+    }
+    candidates.retain_mut(|candidate| {
+        let priced = candidate.score.total.is_finite();
+        if !priced {
+            rejects.push(Rejected {
+                id: candidate.id,
+                endpoint: candidate.endpoint.clone(),
+                reject: Reject::Unpriced,
+            });
+        }
+        priced
+    });
+    Scored { candidates, rejects }
+}
+
+fn scored(objective: &Objective, candidate: &Candidate) -> Score {
+    let (facts, score) = (&candidate.facts, candidate.score);
+    let (second, answer) = (objective.usd_per_second, objective.usd_per_good_answer);
+    let waiting = second * facts.seconds();
+    let quality = answer * (1.0 - facts.quality);
+    let failure = facts.odds() * (second * facts.failure_seconds + answer * LOST);
+    let total = score.cost_usd + waiting + quality + failure + score.switching;
+    Score { waiting, quality, failure, total, ..score }
+}
