@@ -39,7 +39,6 @@ const LATER: &[&str] = &[
 ];
 
 /// All routes of the admin listener.
-#[must_use]
 pub fn router(app: App) -> Router {
     let mut closed = Router::new()
         .route("/", get(front))
@@ -63,7 +62,8 @@ pub fn router(app: App) -> Router {
 
 /// Until there is a console: where things are.
 async fn front() -> ([(http::HeaderName, &'static str); 2], &'static str) {
-    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CONTENT_SECURITY_POLICY, "default-src 'none'")];
+    let headers =
+        [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CONTENT_SECURITY_POLICY, "default-src 'none'")];
     let text = "Merit, admin listener\n\n\
         GET  /livez                    the process runs\n\
         GET  /readyz?verbose           ready for requests, and what is degraded\n\
@@ -104,7 +104,9 @@ pub fn permitted(app: &App, headers: &HeaderMap) -> Result<(), Error> {
     let presented = presented.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     match bool::from(presented.as_bytes().ct_eq(token.expose().as_bytes())) {
         true => Ok(()),
-        false => Err(Error::invalid_api_key("the admin token is missing or wrong; send it as Authorization: Bearer TOKEN")),
+        false => Err(Error::invalid_api_key(
+            "the admin token is missing or wrong; send it as Authorization: Bearer TOKEN",
+        )),
     }
 }
 

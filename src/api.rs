@@ -35,7 +35,6 @@ const LATER: &[&str] = &[
 
 /// All routes. Each exists with and without `/v1`, and with a trailing slash
 /// (see [`normalise`]).
-#[must_use]
 pub fn router(app: App) -> Router {
     let mut router = Router::new()
         .route("/", get(|| async { "Merit\n" }))
@@ -65,7 +64,11 @@ async fn chat_completions(State(app): State<App>, request: Request) -> Response 
 }
 
 async fn ready(State(app): State<App>) -> (http::StatusCode, &'static str) {
-    if app.is_draining() { (http::StatusCode::SERVICE_UNAVAILABLE, "draining\n") } else { (http::StatusCode::OK, "ok\n") }
+    if app.is_draining() {
+        (http::StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (http::StatusCode::OK, "ok\n")
+    }
 }
 
 /// In the contract, but not built yet. The credential is checked all the same.

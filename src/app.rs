@@ -168,8 +168,9 @@ impl App {
         let books = Books::new(circuit(&settings));
         let trust = Trust::mozilla().map_err(StartError::Tls)?;
         let clients = Mutex::default();
-        let first = Generation::build(1, loaded, &books, &shared, |provider| client(&clients, &trust, provider))
-            .map_err(|(path, error)| StartError::Pepper(path, error))?;
+        let first =
+            Generation::build(1, loaded, &books, &shared, |provider| client(&clients, &trust, provider))
+                .map_err(|(path, error)| StartError::Pepper(path, error))?;
         Ok(App(Arc::new(Parts {
             shared,
             books,
@@ -238,7 +239,14 @@ impl App {
         let own = TaskTracker::new();
         let admin_limits = listen::Limits { connections: 256, ..limits };
         // The admin listener outlives the drain: it tells how that is going.
-        own.spawn(listen::serve(admin.0, admin.1, admin_limits, self.kill.clone(), self.kill.clone(), own.clone()));
+        own.spawn(listen::serve(
+            admin.0,
+            admin.1,
+            admin_limits,
+            self.kill.clone(),
+            self.kill.clone(),
+            own.clone(),
+        ));
         own.spawn(reload::watch(self.clone(), self.stop.clone()));
         own.spawn(publish(self.clone(), self.kill.clone()));
         let connections = self.connections.clone();
@@ -305,7 +313,8 @@ async fn publish(app: App, stop: CancellationToken) {
 
 /// Ids of callers are repeated to them and logged: only when they are harmless.
 fn is_harmless_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn open_log(settings: &Settings, redactor: &Arc<Redactor>, metrics: &Metrics) -> Result<Log, StartError> {
@@ -315,7 +324,8 @@ fn open_log(settings: &Settings, redactor: &Arc<Redactor>, metrics: &Metrics) ->
         LogFormat::Text => Format::Text,
     };
     let file = settings.log.file.as_deref();
-    let log = Log::start(format, file, Arc::clone(redactor), metrics.log_dropped.clone()).map_err(StartError::Log)?;
+    let log = Log::start(format, file, Arc::clone(redactor), metrics.log_dropped.clone())
+        .map_err(StartError::Log)?;
     log.0.install(&settings.log.level);
     Ok(log.0)
 }
@@ -331,10 +341,10 @@ fn open_export(
 }
 
 fn retry(settings: &Settings) -> RetrySettings {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the configuration")]
-    let (budget, min_per_second) =
-        (settings.router.retry_budget as f32, settings.router.retry_min_per_second as u32);
-    RetrySettings { attempts: settings.router.attempts, budget, min_per_second }
+    let router = &settings.router;
+    #[expect(clippy::cast_possible_truncation, reason = "a share between 0 and 1")]
+    let budget = router.retry_budget as f32;
+    RetrySettings { attempts: router.attempts, budget, min_per_second: router.retry_min_per_second }
 }
 
 fn circuit(settings: &Settings) -> CircuitSettings {

@@ -12,10 +12,14 @@ use std::sync::Arc;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{PicoUsd, Rates};
+use crate::units::Rates;
 
+pub mod capabilities;
+pub mod objective;
 pub mod secret;
 
+pub use capabilities::Capabilities;
+pub use objective::{MaxPrice, Objective, TtftTarget};
 pub use secret::Secret;
 
 /// Index of an endpoint in [`Catalog::endpoints`].
@@ -120,63 +124,6 @@ impl Default for Timeouts {
     }
 }
 
-/// What a request can need and an endpoint can do, as a set of bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Capabilities(pub u32);
-
-impl Capabilities {
-    /// Function tools.
-    pub const TOOLS: Capabilities = Capabilities(1);
-    /// `response_format` with a JSON schema.
-    pub const JSON_SCHEMA: Capabilities = Capabilities(1 << 1);
-    /// Images in messages.
-    pub const VISION: Capabilities = Capabilities(1 << 2);
-    /// Audio in messages or answers.
-    pub const AUDIO: Capabilities = Capabilities(1 << 3);
-    /// Reasoning effort can be asked for.
-    pub const REASONING: Capabilities = Capabilities(1 << 4);
-    /// Log probabilities.
-    pub const LOGPROBS: Capabilities = Capabilities(1 << 5);
-    /// More than one choice per request.
-    pub const N: Capabilities = Capabilities(1 << 6);
-    /// Files (PDF) in messages.
-    pub const FILES: Capabilities = Capabilities(1 << 7);
-    /// Every capability: what is assumed of an endpoint whose table says nothing.
-    pub const ALL: Capabilities = Capabilities(u32::MAX);
-
-    /// Names in configuration and messages.
-    pub const NAMES: [(&'static str, Capabilities); 8] = [
-        ("tools", Self::TOOLS),
-        ("json_schema", Self::JSON_SCHEMA),
-        ("vision", Self::VISION),
-        ("audio", Self::AUDIO),
-        ("reasoning", Self::REASONING),
-        ("logprobs", Self::LOGPROBS),
-        ("n", Self::N),
-        ("files", Self::FILES),
-    ];
-
-    /// Both sets together.
-    #[must_use]
-    pub const fn with(self, other: Capabilities) -> Capabilities {
-        Capabilities(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in this set.
-    #[must_use]
-    pub const fn has(self, other: Capabilities) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// What is in `self` and not in `other`, by name.
-    #[must_use]
-    pub fn lacking_in(self, other: Capabilities) -> Vec<&'static str> {
-        let missing = self.0 & !other.0;
-        Self::NAMES.iter().filter(|(_, bit)| missing & bit.0 != 0).map(|(name, _)| *name).collect()
-    }
-}
-
 /// Where an endpoint's price comes from, in order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -252,67 +199,6 @@ pub enum Target {
     Model(usize),
     /// Index into [`Catalog::routes`].
     Route(usize),
-}
-
-/// What the operator or caller values: exchange rates between dollars, seconds
-/// and good answers, and hard limits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Objective {
-    /// Its name in the configuration, or of the preset.
-    pub name: Arc<str>,
-    /// What a second of the caller's waiting is worth (USD).
-    pub usd_per_second: f64,
-    /// What quality 1.0 instead of 0.0 is worth for one answer (USD).
-    pub usd_per_good_answer: f64,
-    /// Dearest list price accepted.
-    pub max_price: Option<MaxPrice>,
-    /// Most that one request may be expected to cost (USD).
-    pub max_cost_usd: Option<f64>,
-    /// Least quality accepted, 0..1.
-    pub min_quality: Option<f64>,
-    /// The first token must come within `ms` with at least `probability`.
-    pub ttft: Option<TtftTarget>,
-}
-
-/// Dearest list price accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct MaxPrice {
-    /// For an input token.
-    pub input: Option<PicoUsd>,
-    /// For an output token.
-    pub output: Option<PicoUsd>,
-}
-
-/// A latency objective: P(TTFT ≤ `ms`) ≥ `probability`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct TtftTarget {
-    /// Milliseconds.
-    pub ms: f64,
-    /// 0..1.
-    pub probability: f64,
-}
-
-impl Objective {
-    /// Names of the presets, with USD per second and USD per good answer
-    /// (`contract.md`).
-    pub const PRESETS: [(&'static str, f64, f64); 4] =
-        [("cheapest", 2e-5, 0.001), ("balanced", 2e-4, 0.01), ("fastest", 2e-3, 0.01), ("best", 2e-4, 0.1)];
-
-    /// The preset of that name.
-    #[must_use]
-    pub fn preset(name: &str) -> Option<Objective> {
-        let (name, usd_per_second, usd_per_good_answer) =
-            *Self::PRESETS.iter().find(|preset| preset.0 == name)?;
-        Some(Objective {
-            name: name.into(),
-            usd_per_second,
-            usd_per_good_answer,
-            max_price: None,
-            max_cost_usd: None,
-            min_quality: None,
-            ttft: None,
-        })
-    }
 }
 
 /// All that is offered, in one generation of the configuration.

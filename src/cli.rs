@@ -146,12 +146,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Keys with their values.
+pub type Pairs = Vec<(String, String)>;
+
 impl Source {
     /// `--set` as pairs.
     ///
     /// # Errors
     /// The first that is not `KEY=VALUE`.
-    pub fn flags(&self) -> Result<Vec<(String, String)>, String> {
+    pub fn flags(&self) -> Result<Pairs, String> {
         let pair = |text: &String| {
             let (key, value) = text.split_once('=').ok_or_else(|| format!("--set {text}: not KEY=VALUE"))?;
             Ok((key.trim().to_owned(), value.trim().to_owned()))

@@ -24,6 +24,7 @@ pub mod settings;
 pub mod sources;
 pub mod tree;
 pub mod vendors;
+mod assemble;
 mod check;
 mod objectives;
 mod offers;
@@ -109,51 +110,63 @@ const NOTHING_CONFIGURED: &str = "nothing to serve: no provider is configured, a
 /// # Errors
 /// When nothing is configured, or with everything that is wrong.
 pub fn load(sources: &Sources, prices: &dyn PriceLookup) -> Result<Loaded, LoadError> {
-    let (gathered, raw, mut problems) = layers(sources);
-    let Gathered { tree, files, problems: unread } = gathered;
-    unread.into_iter().for_each(|problem| problems.add(problem));
-    let configured = tree.get("providers").and_then(tree::Node::table).is_some_and(|table| !table.is_empty());
-    let environment = &sources.environment;
-    let mut check = Check { tree: &tree, environment, strict: sources.strict, problems, files };
+    let Layers { tree, raw, problems, files } = layers(sources);
+    let mut check =
+        Check { tree: &tree, environment: &sources.environment, strict: sources.strict, problems, files };
     let objectives = objectives::Objectives::build(&raw.objectives, &mut check);
     let settings = settings::check(&raw, &objectives, &mut check);
+    settings::exposure(&raw, &mut check);
     let catalog = offers::build(&raw, objectives, prices, &mut check);
     let Check { problems, files, .. } = check;
-    let (found, fatal) = problems.finish();
-    if fatal {
-        return Err(LoadError::Problems(found));
-    }
-    if !configured {
+    let warnings = finish(problems)?;
+    if catalog.providers.is_empty() {
         return Err(LoadError::NothingConfigured);
     }
     let fingerprint = fingerprint(&tree, &catalog, &settings);
-    Ok(Loaded { catalog, settings, warnings: found, files, fingerprint })
+    Ok(Loaded { catalog, settings, warnings, files, fingerprint })
 }
 
-/// Reads and checks all but what is offered, which may still be missing.
+/// Reads and checks all but what is offered and who can reach it: enough to
+/// make the keys without which the rest would be refused.
 ///
 /// # Errors
 /// With everything that is wrong.
 pub fn settings_alone(sources: &Sources) -> Result<Settings, LoadError> {
-    let (gathered, raw, mut problems) = layers(sources);
-    let Gathered { tree, files, problems: unread } = gathered;
-    unread.into_iter().for_each(|problem| problems.add(problem));
-    let environment = &sources.environment;
-    let mut check = Check { tree: &tree, environment, strict: sources.strict, problems, files };
+    let Layers { tree, raw, problems, files } = layers(sources);
+    let mut check =
+        Check { tree: &tree, environment: &sources.environment, strict: sources.strict, problems, files };
     let objectives = objectives::Objectives::build(&raw.objectives, &mut check);
     let settings = settings::check(&raw, &objectives, &mut check);
-    let (found, fatal) = check.problems.finish();
-    if fatal { Err(LoadError::Problems(found)) } else { Ok(settings) }
+    finish(check.problems).map(|_| settings)
+}
+
+/// The warnings, where there is nothing worse.
+fn finish(problems: Problems) -> Result<Vec<Problem>, LoadError> {
+    match problems.finish() {
+        (found, true) => Err(LoadError::Problems(found)),
+        (warnings, false) => Ok(warnings),
+    }
 }
 
 /// The merged layers, and the settings as they are written there.
-fn layers(sources: &Sources) -> (Gathered, Raw, Problems) {
-    let mut gathered = sources.gather();
-    vendors::switch_on(&mut gathered.tree, &sources.environment);
-    vendors::underlay(&mut gathered.tree, &sources.environment);
+fn layers(sources: &Sources) -> Layers {
+    let Gathered { mut tree, files, problems: unread } = sources.gather();
+    vendors::switch_on(&mut tree, &sources.environment);
+    vendors::underlay(&mut tree, &sources.environment);
     let mut problems = Problems::default();
-    let raw = shape::read(&gathered.tree, &mut problems);
-    (gathered, raw, problems)
+    for problem in unread {
+        problems.add(problem);
+    }
+    let raw = shape::read(&tree, &mut problems);
+    Layers { tree, raw, problems, files }
+}
+
+/// What is written, before it is checked what it means.
+struct Layers {
+    tree: tree::Node,
+    raw: Raw,
+    problems: Problems,
+    files: Vec<PathBuf>,
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration file.
@@ -176,12 +189,14 @@ fn fingerprint(tree: &tree::Node, catalog: &Catalog, settings: &Settings) -> Fin
             endpoint.identity, endpoint.capabilities, endpoint.quality
         ));
     }
-    let keys = catalog.providers.iter().map(|provider| provider.key.as_ref());
     let pepper = match &settings.auth.pepper {
-        settings::Pepper::Value(secret) => Some(secret),
+        settings::Pepper::Value(secret) => Some(secret.clone()),
+        // Its owner reads it, and makes it when it is missing.
+        settings::Pepper::File(file) if !settings.auth.keys.is_empty() => secrets::read(file).ok(),
         settings::Pepper::File(_) => None,
     };
-    for secret in keys.chain([settings.admin.token.as_ref(), pepper]) {
+    let keys = catalog.providers.iter().map(|provider| provider.key.as_ref());
+    for secret in keys.chain([settings.admin.token.as_ref(), pepper.as_ref()]) {
         part(secret.map_or("", Secret::expose));
     }
     Fingerprint(hasher.finalize())

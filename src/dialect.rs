@@ -18,6 +18,8 @@ use crate::request::ChatRequest;
 use crate::units::Usage;
 
 pub mod openai;
+#[doc(hidden)]
+pub mod probe;
 pub mod splice;
 pub mod sse;
 

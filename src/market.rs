@@ -21,6 +21,8 @@ pub mod score;
 mod properties;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod story;
 
 pub use decide::{Decision, Emptiness, decide};
 pub use explain::{Explanation, explain};

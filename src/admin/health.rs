@@ -20,7 +20,8 @@ use crate::catalog::Dialect;
 pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> Response {
     let draining = app.is_draining();
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let verbose = query.as_deref().unwrap_or_default().split('&').any(|part| part.split('=').next() == Some("verbose"));
+    let verbose =
+        query.as_deref().unwrap_or_default().split('&').any(|part| part.split('=').next() == Some("verbose"));
     if !verbose {
         return (status, if draining { "draining\n" } else { "ok\n" }).into_response();
     }
@@ -60,5 +61,6 @@ pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
         return error.response(Dialect::OpenAi);
     }
     app.generation().fleet.publish(&app.shared.metrics, app.shared.now());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.shared.metrics.render()).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.shared.metrics.render())
+        .into_response()
 }

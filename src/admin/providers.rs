@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::units::PicoUsd;
 
 /// Tokens of input for which times are shown.
 const TYPICAL_INPUT: u32 = 1000;
@@ -55,7 +56,7 @@ pub async fn prices(State(app): State<App>) -> Json<Value> {
             json!({
                 "endpoint": endpoint.identity,
                 "input": rates.map(|rates| rates.input.usd_per_mtok()),
-                "cached_input": rates.and_then(|rates| rates.cached_input).map(|price| price.usd_per_mtok()),
+                "cached_input": rates.and_then(|rates| rates.cached_input).map(PicoUsd::usd_per_mtok),
                 "output": rates.map(|rates| rates.output.usd_per_mtok()),
                 "tiers": rates.map_or(0, |rates| rates.tiers.len()),
                 "source": endpoint.price_source,

@@ -18,10 +18,14 @@ pub async fn reload(State(app): State<App>, RawQuery(query): RawQuery) -> Respon
     match app.reload(dry_run).await {
         Ok(report) => Json(report).into_response(),
         Err(error) => {
-            let message = format!("the configuration has {} problems and was not loaded", error.problems.len());
+            let message =
+                format!("the configuration has {} problems and was not loaded", error.problems.len());
             let mut told = Error::invalid_request(message, None);
-            let problems: Vec<_> =
-                error.problems.iter().map(|problem| app.shared.redactor.clean(problem).into_owned()).collect();
+            let problems: Vec<_> = error
+                .problems
+                .iter()
+                .map(|problem| app.shared.redactor.clean(problem).into_owned())
+                .collect();
             told.details = Some(Box::new(json!({ "problems": problems })));
             told.response(Dialect::OpenAi)
         }

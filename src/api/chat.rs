@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, Request};
 use http::request::Parts;
+use http::{HeaderMap, Request};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -53,10 +53,17 @@ async fn stages(
     ticket.route = Some(Arc::clone(wanted.name));
     let began = Instant::now();
     let ask = Ask::new(&request, CLASS, None);
-    let gathered = market::gather(&ask, &wanted.objective, offers(app.shared.now(), generation, &wanted, &ask)); // 3
+    let gathered =
+        market::gather(&ask, &wanted.objective, offers(app.shared.now(), generation, &wanted, &ask)); // 3
     let scored = market::score(&wanted.objective, gathered); // 4
     let decision = market::decide(&ask, &wanted.objective, scored, Draw(fastrand::u64(..))); // 5
     app.shared.metrics.decision.observe(began.elapsed().as_secs_f64());
+    if decision.explored {
+        app.shared.metrics.exploration.inc();
+    }
+    for candidate in &decision.candidates {
+        generation.fleet.member(candidate.id).metrics.score.set(candidate.score.total);
+    }
     let decision = Arc::new(decision);
     ticket.decision = Some(Arc::clone(&decision));
     served(app, generation, &decision)?;
@@ -137,7 +144,11 @@ pub struct Wanted<'g> {
 ///
 /// # Errors
 /// When there is no such name or objective, or the caller may not use it.
-pub fn find<'g>(generation: &'g Generation, caller: &Caller, request: &ChatRequest) -> Result<Wanted<'g>, Error> {
+pub fn find<'g>(
+    generation: &'g Generation,
+    caller: &Caller,
+    request: &ChatRequest,
+) -> Result<Wanted<'g>, Error> {
     let catalog = &generation.fleet.catalog;
     let Some(found) = catalog.find(&request.model) else {
         let near = catalog.near(&request.model);
@@ -198,6 +209,7 @@ fn served(app: &App, generation: &Generation, decision: &Decision) -> Result<(),
 
 /// Stage 6: holds what the dearest candidate may cost.
 fn reserve(app: &App, decision: &Decision) -> Reservation {
-    let worst = decision.candidates.iter().map(|candidate| candidate.score.cost_usd).fold(0.0, f64::max);
+    let worst =
+        decision.candidates.iter().map(|candidate| candidate.facts.worst_cost_usd).fold(0.0, f64::max);
     Reservation::open(&app.shared.metrics.reservations, NanoUsd::from_usd(worst))
 }

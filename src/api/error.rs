@@ -98,8 +98,9 @@ impl Error {
     pub fn model_not_found(model: &str, near: &[&str]) -> Self {
         let mut message = format!("the model {model:?} does not exist");
         if let Some((last, others)) = near.split_last() {
-            let others: String = others.iter().map(|name| format!("{name:?}, ")).collect();
-            message.push_str(&format!("; did you mean {others}{}{last:?}?", if others.is_empty() { "" } else { "or " }));
+            let mut names: Vec<String> = others.iter().map(|name| format!("{name:?}")).collect();
+            names.push(if names.is_empty() { format!("{last:?}") } else { format!("or {last:?}") });
+            message = format!("{message}; did you mean {}?", names.join(", "));
         }
         let error = Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message);
         Error { param: Some("model".to_owned()), ..error }
@@ -142,7 +143,11 @@ impl Error {
     /// 413: over a size limit.
     #[must_use]
     pub fn too_large(limit: usize) -> Self {
-        let message = format!("the request body is larger than {} MiB", limit / (1024 * 1024));
+        let limit = match limit >> 20 {
+            0 => format!("{limit} bytes"),
+            mebibytes => format!("{mebibytes} MiB"),
+        };
+        let message = format!("the request body is larger than {limit}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "request_too_large", message)
     }
 
@@ -150,13 +155,15 @@ impl Error {
     #[must_use]
     pub fn too_slow() -> Self {
         let message = "the request body came too slowly";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", "request_timeout", message).retry(None)
+        Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", "request_timeout", message)
+            .retry(None)
     }
 
     /// 415: a content-encoding we cannot undo.
     #[must_use]
     pub fn unsupported_encoding(coding: &str) -> Self {
-        let message = format!("content-encoding {coding:?} is not supported; use zstd, gzip, deflate or none");
+        let message =
+            format!("content-encoding {coding:?} is not supported; use zstd, gzip, deflate or none");
         let kind = "invalid_request_error";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, "invalid_request", message)
     }
@@ -172,7 +179,11 @@ impl Error {
 
     /// 503: there are candidates, but all are resting.
     #[must_use]
-    pub fn no_healthy_upstream(message: impl Into<String>, retry_after: Option<Duration>, details: Value) -> Self {
+    pub fn no_healthy_upstream(
+        message: impl Into<String>,
+        retry_after: Option<Duration>,
+        details: Value,
+    ) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let error = Self::new(status, "service_unavailable_error", "no_healthy_upstream", message);
         Error { details: Some(Box::new(details)), ..error.retry(retry_after) }
@@ -190,27 +201,42 @@ impl Error {
     #[must_use]
     pub fn overloaded() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "service_unavailable_error", "overloaded", "too many requests at once; try again soon")
-            .retry(Some(Duration::from_secs(1)))
-            .counted(Outcome::Shed)
+        Self::new(
+            status,
+            "service_unavailable_error",
+            "overloaded",
+            "too many requests at once; try again soon",
+        )
+        .retry(Some(Duration::from_secs(1)))
+        .counted(Outcome::Shed)
     }
 
     /// 503: shutting down.
     #[must_use]
     pub fn shutting_down() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "service_unavailable_error", "shutting_down", "this instance is shutting down; try again")
-            .retry(Some(Duration::from_secs(1)))
-            .counted(Outcome::Shed)
+        Self::new(
+            status,
+            "service_unavailable_error",
+            "shutting_down",
+            "this instance is shutting down; try again",
+        )
+        .retry(Some(Duration::from_secs(1)))
+        .counted(Outcome::Shed)
     }
 
     /// 500: a defect of ours.
     #[must_use]
     pub fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Self::new(status, "api_error", "internal_error", "an internal error; please report it with the request id")
-            .retry(None)
-            .counted(Outcome::Internal)
+        Self::new(
+            status,
+            "api_error",
+            "internal_error",
+            "an internal error; please report it with the request id",
+        )
+        .retry(None)
+        .counted(Outcome::Internal)
     }
 
     /// The code that is sent.

@@ -26,7 +26,8 @@ pub async fn list(State(app): State<App>, request: Request<Body>) -> Response {
     if request.headers().contains_key("anthropic-version") {
         let data: Vec<Value> = names.iter().map(|name| anthropic(name)).collect();
         let (first, last) = (names.first(), names.last());
-        return Json(json!({"data": data, "has_more": false, "first_id": first, "last_id": last})).into_response();
+        return Json(json!({"data": data, "has_more": false, "first_id": first, "last_id": last}))
+            .into_response();
     }
     let data: Vec<Value> = names.iter().filter_map(|name| entry(&generation, &caller, name)).collect();
     Json(json!({ "object": "list", "data": data })).into_response()

@@ -180,13 +180,19 @@ fn provenance(
     if expose == Expose::Full {
         put(headers, "x-merit-provider", &chosen.provider.name);
         if let Some(first) = ticket.attempts.first().filter(|_| attempts > 1) {
-            put(headers, "x-merit-fallback", &format!("{}>{}:{}", first.endpoint, chosen.identity, first.result));
+            put(
+                headers,
+                "x-merit-fallback",
+                &format!("{}>{}:{}", first.endpoint, chosen.identity, first.result),
+            );
         }
         if let Some(decision) = &ticket.decision {
-            let margin = decision.margin_usd.map_or_else(|| "none".to_owned(), |margin| format!("{margin:.9}"));
+            let margin =
+                decision.margin_usd.map_or_else(|| "none".to_owned(), |margin| format!("{margin:.9}"));
             let first = decision.first().map_or("none", |first| &catalog.endpoint(first.id).identity);
             let generation = ticket.fleet.generation;
-            let text = format!("winner={first}; margin_usd={margin}; config={generation}; prices={generation}");
+            let text =
+                format!("winner={first}; margin_usd={margin}; config={generation}; prices={generation}");
             put(headers, "x-merit-decision", &text);
         }
     } else if attempts > 1 {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::accounts::{Caller, Expose, KeyTable, Pepper};
+use crate::accounts::{Caller, KeyTable, Pepper};
 use crate::books::Books;
 use crate::catalog::{Objective, Provider, Secret};
 use crate::config::Loaded;
@@ -87,13 +87,8 @@ pub fn pepper(pepper: &settings::Pepper) -> Result<Pepper, (PathBuf, io::Error)>
 }
 
 fn caller(key: &settings::StaticKey) -> Caller {
-    let expose = match key.expose {
-        settings::Expose::Full => Expose::Full,
-        settings::Expose::Model => Expose::Model,
-        settings::Expose::None => Expose::None,
-    };
     let models = key.models.as_ref().map(|models| models.iter().cloned().collect());
-    Caller { name: key.name.as_str().into(), expose, models }
+    Caller { name: key.name.as_str().into(), expose: key.expose, models }
 }
 
 /// Everything that must never be written anywhere.

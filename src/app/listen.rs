@@ -60,7 +60,12 @@ pub async fn serve(
 ) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER).max_headers(HEADERS);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
+        .max_headers(HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -88,7 +93,8 @@ pub async fn serve(
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let connection = Connection { router: router.clone(), limits, stop: stop.clone(), kill: kill.clone() };
+        let connection =
+            Connection { router: router.clone(), limits, stop: stop.clone(), kill: kill.clone() };
         let builder = Arc::clone(&builder);
         tracker.spawn(async move {
             connection.run(stream, &builder).await;

@@ -104,11 +104,12 @@ impl App {
             return Ok(report);
         }
         let number = old.number + 1;
-        let new = Generation::build(number, loaded, &self.books, &self.shared, |provider| self.client(provider))
-            .map_err(|(path, error)| {
-                let problem = StartError::Pepper(path, error).to_string();
-                ReloadError { problems: vec![problem] }
-            })?;
+        let new =
+            Generation::build(number, loaded, &self.books, &self.shared, |provider| self.client(provider))
+                .map_err(|(path, error)| {
+                    let problem = StartError::Pepper(path, error).to_string();
+                    ReloadError { problems: vec![problem] }
+                })?;
         for warning in &report.warnings {
             tracing::warn!(warning, "configuration");
         }

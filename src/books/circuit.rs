@@ -143,6 +143,14 @@ impl Gate {
         }
     }
 
+    /// The attempt that began at `began` ended without saying anything about the
+    /// endpoint's health: if it was the probe, another may go.
+    pub fn inconclusive(&mut self, began: Duration) {
+        if self.concerns(began) {
+            self.abandon_probe();
+        }
+    }
+
     /// The endpoint has begun to answer the attempt that began at `began`. That
     /// is enough to let others through: a stream may last for minutes.
     pub fn answered(&mut self, began: Duration) {

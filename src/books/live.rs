@@ -253,7 +253,7 @@ impl Live {
         };
         if let Some(why) = why {
             // It answered, if only to refuse: that says nothing about its health.
-            state.gate.abandon_probe();
+            state.gate.inconclusive(before(now, seconds));
             state.rest.begin(why, failure.retry_after(), self.random(), now);
         }
         match why {
@@ -290,9 +290,13 @@ impl Live {
 
 impl State {
     /// An answer that came in one piece tells only how long all of it took:
-    /// both times are taken to deviate from what is expected by one factor.
+    /// both times are taken to deviate from what is expected by one factor. Of
+    /// an answer of unknown length it tells nothing.
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     fn learn_whole(&mut self, sample: &Sample, now: Duration) {
+        if sample.output_tokens == 0 {
+            return;
+        }
         let size = size(sample.input_tokens);
         let (ttft, itl) = (self.ttft.forecast(size, now), self.itl.forecast(0, now));
         let tokens = sample.output_tokens.saturating_sub(1) as f64;

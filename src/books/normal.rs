@@ -16,7 +16,8 @@ pub fn below(z: f64) -> f64 {
     if z > 0.0 { 1.0 - upper } else { upper }
 }
 
-/// E[Z | Z > `z`]: by how many standard deviations a value is expected to lie
+/// The mean of what lies above `z` in a standard normal distribution: by how
+/// many standard deviations a value is expected to lie
 /// above the mean when all that is known is that it exceeds `z`.
 #[must_use]
 pub fn mean_above(z: f64) -> f64 {

@@ -217,7 +217,9 @@ impl Timing {
 
     /// Learns a time that was measured.
     pub fn learn(&mut self, seconds: f64, size: usize, now: Duration) {
-        self.learn_ln(ln(seconds), size, now);
+        if seconds.is_finite() {
+            self.learn_ln(ln(seconds), size, now);
+        }
     }
 
     /// Learns that a time exceeded `seconds`, when waiting ended there: it
@@ -227,7 +229,7 @@ impl Timing {
         let deviation = forecast.variance_ln.sqrt();
         let z = (ln(seconds) - forecast.mean_ln) / deviation;
         // A wait that ended before half of all answers come says next to nothing.
-        if z >= 0.0 {
+        if seconds.is_finite() && z >= 0.0 {
             let expected = forecast.mean_ln + deviation * normal::mean_above(z);
             self.learn_ln(expected.min(TIME_BOUNDS.1.ln()), size, now);
         }
@@ -272,8 +274,7 @@ impl Timing {
 }
 
 fn ln(seconds: f64) -> f64 {
-    // `max` before `min`: what is not a number becomes the lower bound.
-    seconds.max(TIME_BOUNDS.0).min(TIME_BOUNDS.1).ln()
+    seconds.clamp(TIME_BOUNDS.0, TIME_BOUNDS.1).ln()
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ async fn trickle(app: App) {
             "stream": stream,
             "messages": [{ "role": "user", "content": question }],
         });
-        let sent = client.post(&url).header("content-type", "application/json").body(body.to_string()).send().await;
+        let sent =
+            client.post(&url).header("content-type", "application/json").body(body.to_string()).send().await;
         if let Ok(response) = sent {
             // Read to its end like any caller would; what it says is not needed.
             drop(response.bytes().await);

@@ -41,9 +41,9 @@ impl Explain {
             Some(name) => format!("/admin/v1/explain?objective={name}"),
             None => "/admin/v1/explain".to_owned(),
         };
-        let asked = super::small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
-            runtime.block_on(self.address.ask(&path, Some(body), source, environment))
-        });
+        let asked = super::small_runtime()
+            .map_err(|error| error.to_string())
+            .and_then(|runtime| runtime.block_on(self.address.ask(&path, Some(body), source, environment)));
         match asked {
             Ok((200, answer)) => {
                 let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
@@ -62,14 +62,12 @@ impl Explain {
     }
 
     fn request(&self) -> Result<Vec<u8>, String> {
-        match self.file.as_ref().filter(|path| path.as_os_str() != "-") {
-            Some(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
-            None => {
-                let mut body = Vec::new();
-                std::io::stdin().read_to_end(&mut body).map_err(|error| error.to_string())?;
-                Ok(body)
-            }
+        if let Some(path) = self.file.as_ref().filter(|path| path.as_os_str() != "-") {
+            return std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
         }
+        let mut body = Vec::new();
+        std::io::stdin().read_to_end(&mut body).map_err(|error| error.to_string())?;
+        Ok(body)
     }
 }
 

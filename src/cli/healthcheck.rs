@@ -11,9 +11,8 @@ use crate::config::Environment;
 /// `merit healthcheck`.
 #[derive(Debug, Args)]
 pub struct Healthcheck {
-    /// Address of the gateway's admin listener
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
-    url: String,
+    #[command(flatten)]
+    address: gateway::Address,
     /// Asks whether it is ready for requests, not only whether it lives
     #[arg(long)]
     ready: bool,
@@ -21,13 +20,14 @@ pub struct Healthcheck {
 
 impl Healthcheck {
     /// Exit code 0 when the gateway answers well, 69 otherwise.
-    pub fn run(&self, _source: &Source, _environment: &Environment) -> ExitCode {
+    pub fn run(&self, source: &Source, environment: &Environment) -> ExitCode {
         let path = if self.ready { "readyz" } else { "livez" };
-        let url = format!("{}/{path}", self.url.trim_end_matches('/'));
+        let url = format!("{}/{path}", self.address.base(source, environment));
         let asked = super::small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
             runtime.block_on(async {
                 let client = gateway::client(Duration::from_secs(3))?;
-                let response = client.get(&url).send().await.map_err(|error| error.without_url().to_string())?;
+                let response =
+                    client.get(&url).send().await.map_err(|error| error.without_url().to_string())?;
                 match response.status().is_success() {
                     true => Ok(()),
                     false => Err(format!("status {}", response.status().as_u16())),

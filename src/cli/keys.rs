@@ -40,10 +40,14 @@ impl Keys {
     /// Runs the command.
     pub fn run(&self, source: &Source, environment: &Environment) -> ExitCode {
         match self {
-            Keys::Create { named, name, expose } => create(name.as_ref().unwrap_or(named), expose, source, environment),
+            Keys::Create { named, name, expose } => {
+                create(name.as_ref().unwrap_or(named), expose, source, environment)
+            }
             Keys::List => list(source, environment),
             Keys::Rotate | Keys::Revoke => {
-                complain("not built yet; keys are listed in the configuration: remove or add their lines there");
+                complain(
+                    "not built yet; keys are listed in the configuration: remove or add their lines there",
+                );
                 ExitCode::from(UNAVAILABLE)
             }
         }
@@ -60,7 +64,8 @@ fn settings(source: &Source, environment: &Environment) -> Result<settings::Sett
 
 fn create(name: &str, expose: &str, source: &Source, environment: &Environment) -> ExitCode {
     let made = settings(source, environment).and_then(|settings| {
-        let pepper = pepper(&settings.auth.pepper).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
+        let pepper =
+            pepper(&settings.auth.pepper).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
         let key = make_key().map_err(|error| error.to_string())?;
         Ok((hex(&pepper.digest(key.expose())), key))
     });

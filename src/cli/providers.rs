@@ -32,8 +32,18 @@ pub fn run(address: &gateway::Address, source: &Source, environment: &Environmen
 
 fn live(answer: &Value) {
     for endpoint in answer.get("data").and_then(Value::as_array).into_iter().flatten() {
-        let text = |name: &str| endpoint.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
-        let flag = |name: &str, word: &str| if endpoint.get(name) == Some(&Value::Bool(true)) { word.to_owned() } else { format!("NOT {word}") };
+        let text = |name: &str| {
+            endpoint
+                .get(name)
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+        };
+        let flag = |name: &str, word: &str| {
+            if endpoint.get(name) == Some(&Value::Bool(true)) {
+                word.to_owned()
+            } else {
+                format!("NOT {word}")
+            }
+        };
         say(&format!(
             "{:<48} {:<10} {:<12} {}",
             text("endpoint").unwrap_or_default(),
@@ -47,14 +57,21 @@ fn live(answer: &Value) {
 fn configured(source: &Source, environment: &Environment) -> ExitCode {
     let loaded = source.flags().and_then(|flags| {
         let sources = Sources { files: source.config.clone(), flags, ..Sources::usual(environment) };
-        crate::config::load(&sources, &FromBook::new(&PriceBook::embedded())).map_err(|error| error.to_string())
+        crate::config::load(&sources, &FromBook::new(&PriceBook::embedded()))
+            .map_err(|error| error.to_string())
     });
     match loaded {
         Ok(Loaded { catalog, .. }) => {
             for endpoint in &catalog.endpoints {
                 let price = endpoint.rates.as_ref().map_or_else(
                     || "no price: never chosen".to_owned(),
-                    |rates| format!("${}/{} per million tokens", rates.input.usd_per_mtok(), rates.output.usd_per_mtok()),
+                    |rates| {
+                        format!(
+                            "${}/{} per million tokens",
+                            rates.input.usd_per_mtok(),
+                            rates.output.usd_per_mtok()
+                        )
+                    },
                 );
                 say(&format!("{:<48} {:<10} {price}", endpoint.identity, endpoint.provider.dialect.name()));
             }

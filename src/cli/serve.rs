@@ -116,9 +116,8 @@ fn announce(app: &App, api: &tokio::net::TcpListener, admin: &tokio::net::TcpLis
 fn refuse(error: &StartError) -> ExitCode {
     complain(&error.to_string());
     match error {
-        StartError::Config(LoadError::NothingConfigured | LoadError::Problems(_)) | StartError::Pepper(..) => {
-            ExitCode::from(CONFIG)
-        }
+        StartError::Config(LoadError::NothingConfigured | LoadError::Problems(_))
+        | StartError::Pepper(..) => ExitCode::from(CONFIG),
         StartError::Log(_) | StartError::Listen(..) | StartError::Tls(_) => ExitCode::from(UNAVAILABLE),
     }
 }

@@ -33,8 +33,12 @@ impl Check<'_> {
         self.problems.warn(self.tree, path, message, advice);
     }
 
-    /// A secret stands in the configuration itself.
+    /// A secret stands in the configuration itself. In a variable that sets the
+    /// key it is as well kept as in one that the key refers to.
     pub(super) fn literal(&mut self, path: &Path) {
+        if matches!(self.tree.nearest(path), Origin::Environment(_)) {
+            return;
+        }
         let message = "a secret in the configuration itself";
         let advice = "name a variable or a file instead: { env = \"NAME\" } or { file = \"/path\" }";
         if self.strict { self.error(path, message, advice) } else { self.warn(path, message, advice) }

@@ -2,10 +2,10 @@
 
 use serde_json::Value as Json;
 
-use super::layers;
 use super::problem::Problem;
 use super::sources::Sources;
 use super::tree::{Node, Origin, Path};
+use super::{Layers, layers};
 
 /// A setting in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +22,10 @@ pub struct Effective {
 /// how they are written. Secrets are not looked up.
 #[must_use]
 pub fn print(sources: &Sources) -> (Vec<Effective>, Vec<Problem>) {
-    let (gathered, raw, mut problems) = layers(sources);
-    gathered.problems.into_iter().for_each(|problem| problems.add(problem));
+    let Layers { tree, raw, problems, .. } = layers(sources);
     let mut effective = Vec::new();
     let json = serde_json::to_value(&raw).unwrap_or_default();
-    walk(&json, &Path::default(), &gathered.tree, &mut effective);
+    walk(&json, &Path::default(), &tree, &mut effective);
     effective.sort_by(|a, b| a.key.cmp(&b.key));
     (effective, problems.finish().0)
 }
@@ -36,10 +35,14 @@ fn walk(value: &Json, path: &Path, tree: &Node, found: &mut Vec<Effective>) {
         // Not set, and without a default.
         Json::Null => {}
         Json::Object(entries) => {
-            entries.iter().for_each(|(key, value)| walk(value, &path.key(key), tree, found))
+            for (key, value) in entries {
+                walk(value, &path.key(key), tree, found);
+            }
         }
         Json::Array(items) if items.iter().any(Json::is_object) => {
-            items.iter().enumerate().for_each(|(index, item)| walk(item, &path.index(index), tree, found));
+            for (index, item) in items.iter().enumerate() {
+                walk(item, &path.index(index), tree, found);
+            }
         }
         leaf => {
             let origin = tree.at(path).map_or(Origin::BuiltIn, |node| node.origin.clone());

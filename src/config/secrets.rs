@@ -60,17 +60,24 @@ impl JsonSchema for Reference {
             "anyOf": [
                 {
                     "type": "object",
-                    "properties": { "env": { "type": "string", "description": "An environment variable." } },
+                    "properties": {
+                        "env": { "type": "string", "description": "An environment variable." },
+                    },
                     "required": ["env"],
                     "additionalProperties": false,
                 },
                 {
                     "type": "object",
-                    "properties": { "file": { "type": "string", "description": "A file; read again at each reload." } },
+                    "properties": {
+                        "file": { "type": "string", "description": "A file; read again at each reload." },
+                    },
                     "required": ["file"],
                     "additionalProperties": false,
                 },
-                { "type": "string", "description": "The secret itself; a warning, and an error with --strict." },
+                {
+                    "type": "string",
+                    "description": "The secret itself; a warning, and an error with --strict.",
+                },
             ],
         })
     }
@@ -80,10 +87,10 @@ impl Reference {
     /// The secret; `None` when it cannot be had, which is then a problem.
     pub(super) fn resolve(&self, path: &Path, check: &mut Check<'_>) -> Option<Secret> {
         let (what, found) = match self {
-            Reference::Env { env } => (env.clone(), check.environment.secret(env)),
+            Reference::Env { env } => (env.clone(), Ok(check.environment.secret(env))),
             Reference::File { file } => {
                 check.files.push(file.clone());
-                (file.display().to_string(), read(file))
+                (file.display().to_string(), read(file).map(Some))
             }
             Reference::Literal(secret) => {
                 check.literal(path);
@@ -116,8 +123,9 @@ fn is_sendable(secret: &Secret) -> bool {
     !secret.expose().is_empty() && secret.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn read(file: &FilePath) -> std::io::Result<Option<Secret>> {
+/// What is in a file, without the line break at its end.
+pub(super) fn read(file: &FilePath) -> std::io::Result<Secret> {
     let mut text = Zeroizing::new(String::new());
     std::fs::File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
-    Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -235,37 +235,52 @@ fn positive(raw: &Raw, check: &mut Check<'_>) {
     }
 }
 
-fn auth(raw: &Raw, check: &mut Check<'_>) -> Auth {
-    let path = Path::default().key("auth");
-    let keys = static_keys(raw, &path.key("keys"), check);
-    let open_to_others = !raw.server.listen.ip().is_loopback();
-    let keys_required = match raw.auth.mode {
-        AuthMode::Auto => open_to_others,
+/// What `mode` comes to on this address.
+fn keys_required(raw: &Raw) -> bool {
+    match raw.auth.mode {
+        AuthMode::Auto => !raw.server.listen.ip().is_loopback(),
         AuthMode::None => false,
         AuthMode::Keys => true,
-    };
-    if keys_required && raw.auth.keys.is_empty() {
-        let message = format!("callers of {} need keys, and there are none", raw.server.listen);
-        check.error(&path.key("keys"), message, "make one with merit keys create, or listen on 127.0.0.1");
     }
-    if open_to_others && raw.auth.mode == AuthMode::None && !raw.auth.allow_open {
-        let message = format!("without keys anyone who reaches {} spends your money", raw.server.listen);
+}
+
+/// Checks that nobody can spend or change what is the operator's.
+pub(super) fn exposure(raw: &Raw, check: &mut Check<'_>) {
+    let auth = Path::default().key("auth");
+    let (listen, admin) = (raw.server.listen, raw.server.admin);
+    if keys_required(raw) && raw.auth.keys.is_empty() {
+        let message = format!("callers of {listen} need keys, and there are none");
+        check.error(&auth.key("keys"), message, "make one with merit keys create, or listen on 127.0.0.1");
+    }
+    if !listen.ip().is_loopback() && raw.auth.mode == AuthMode::None && !raw.auth.allow_open {
+        let message = format!("without keys anyone who reaches {listen} spends your money");
         check.error(
-            &path.key("mode"),
+            &auth.key("mode"),
             message,
             "use keys, listen on 127.0.0.1, or set auth.allow_open = true",
         );
     }
+    if admin_token(raw, check).is_none() && !admin.ip().is_loopback() {
+        let path = Path::default().key("admin").key("token");
+        let message = format!("anyone who reaches {admin} could change everything");
+        check.error(&path, message, format!("set {ADMIN_TOKEN}, or server.admin = \"127.0.0.1:9090\""));
+    }
+}
+
+fn auth(raw: &Raw, check: &mut Check<'_>) -> Auth {
+    let path = Path::default().key("auth");
+    let keys = static_keys(raw, &path.key("keys"), check);
     let pepper = match &raw.auth.pepper {
         Reference::File { file } => {
-            check.files.push(file.clone());
+            // Without keys it is not even made.
+            check.files.extend((!keys.is_empty()).then(|| file.clone()));
             Pepper::File(file.clone())
         }
         given => given
             .resolve(&path.key("pepper"), check)
             .map_or_else(|| Pepper::File(PathBuf::new()), Pepper::Value),
     };
-    Auth { mode: raw.auth.mode, keys, keys_required, pepper }
+    Auth { mode: raw.auth.mode, keys, keys_required: keys_required(raw), pepper }
 }
 
 fn static_keys(raw: &Raw, path: &Path, check: &mut Check<'_>) -> Vec<StaticKey> {
@@ -293,19 +308,21 @@ fn static_keys(raw: &Raw, path: &Path, check: &mut Check<'_>) -> Vec<StaticKey> 
     known
 }
 
+/// The variable of the admin token, where the configuration names no other place.
+const ADMIN_TOKEN: &str = "MERIT_ADMIN_TOKEN";
+
+fn admin_token(raw: &Raw, check: &Check<'_>) -> Option<Reference> {
+    let usual = check.environment.get(ADMIN_TOKEN).map(|_| Reference::Env { env: ADMIN_TOKEN.to_owned() });
+    raw.admin.token.clone().or(usual)
+}
+
 fn admin(raw: &Raw, check: &mut Check<'_>) -> Admin {
-    let path = Path::default().key("admin").key("token");
-    let usual = "MERIT_ADMIN_TOKEN";
-    let implied = check.environment.get(usual).map(|_| Reference::Env { env: usual.to_owned() });
-    let reference = raw.admin.token.clone().or(implied);
-    let token = reference.as_ref().and_then(|reference| reference.resolve(&path, check));
-    if reference.is_none() && !raw.server.admin.ip().is_loopback() {
-        let message = format!("anyone who reaches {} could change everything", raw.server.admin);
-        check.error(&path, message, format!("set {usual}, or server.admin = \"127.0.0.1:9090\""));
-    }
+    let path = Path::default().key("admin");
+    let reference = admin_token(raw, check);
+    let token = reference.as_ref().and_then(|reference| reference.resolve(&path.key("token"), check));
     if reference.is_none() && raw.admin.protect_metrics {
-        let path = Path::default().key("admin").key("protect_metrics");
-        check.error(&path, "there is no token to protect them with", format!("set {usual} or admin.token"));
+        let advice = format!("set {ADMIN_TOKEN} or admin.token");
+        check.error(&path.key("protect_metrics"), "there is no token to protect them with", advice);
     }
     Admin { token, protect_metrics: raw.admin.protect_metrics }
 }
@@ -318,6 +335,11 @@ fn store(raw: &Raw, check: &mut Check<'_>) -> Store {
     }
     if !raw.store.shared.is_empty() && !raw.store.shared.starts_with("redis") {
         check.error(&path.key("shared"), "not a redis:// address", "for example \"redis://127.0.0.1:6379\"");
+    }
+    for (key, value) in [("url", &raw.store.url), ("shared", &raw.store.shared)] {
+        if !value.is_empty() && !value.starts_with("sqlite:") {
+            check.warn(&path.key(key), "servers are not supported yet; this is ignored", "leave it out");
+        }
     }
     let shared = Some(raw.store.shared.clone()).filter(|shared| !shared.is_empty());
     Store { url: raw.store.url.clone(), shared }

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value as Json};
 
+use super::assemble::assemble;
 use super::human::{Bytes, Span};
 use super::problem::{Problems, did_you_mean};
 use super::raw::Raw;
@@ -30,14 +31,13 @@ pub(super) fn read(tree: &Node, problems: &mut Problems) -> Raw {
     let mut shape = Shape { tree, problems };
     let root = Path::default();
     let clean = shape.value(tree, schema(), &root).unwrap_or_default();
-    match serde_path_to_error::deserialize::<_, Raw>(clean) {
+    match assemble::<Raw>(clean) {
         Ok(raw) => raw,
         Err(error) => {
-            let message = format!("{}: {}", error.path(), error.inner());
             shape.problems.error(
                 tree,
                 &root,
-                message,
+                error.to_string(),
                 "compare it with the JSON Schema: merit config schema",
             );
             Raw::default()
@@ -45,10 +45,13 @@ pub(super) fn read(tree: &Node, problems: &mut Problems) -> Raw {
     }
 }
 
+/// Says what is wrong with a text.
+type Test = fn(&str) -> Result<(), String>;
+
 /// A check of texts of one kind, and an example for who gets it wrong.
 struct Kind {
     name: &'static str,
-    check: fn(&str) -> Result<(), String>,
+    check: Test,
     example: &'static str,
 }
 
@@ -70,23 +73,22 @@ fn address(text: &str) -> Result<(), String> {
     text.parse::<SocketAddr>().map(drop).map_err(|_| format!("{text:?} is not an IP address with a port"))
 }
 
+/// The URL is not repeated in messages, for it may have a password or key in it.
 fn url(text: &str) -> Result<(), String> {
     if !text.starts_with("https://") && !text.starts_with("http://") {
-        return Err(format!("{text:?} does not begin with https:// or http://"));
+        return Err("does not begin with https:// or http://".to_owned());
     }
-    let uri: http::Uri = text.parse().map_err(|error| format!("{text:?} is not a URL: {error}"))?;
-    // Not repeated: it may be a password.
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("the URL has a user or password in it".to_owned());
-    }
-    if uri.query().is_some() || text.contains('#') {
-        return Err(format!("{text:?} must have no query and no fragment"));
-    }
-    if uri.path().ends_with("/completions") || uri.path().ends_with("/messages") {
-        let advice = "give what comes before /chat/completions or /messages";
-        return Err(format!("{text:?} is the address of one call: {advice}"));
-    }
-    Ok(())
+    let uri: http::Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    let wrong = if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        "has a user or password in it"
+    } else if uri.query().is_some() || text.contains('#') {
+        "has a query or a fragment"
+    } else if uri.path().ends_with("/completions") || uri.path().ends_with("/messages") {
+        "is the address of one call and not what comes before /chat/completions or /messages"
+    } else {
+        return Ok(());
+    };
+    Err(wrong.to_owned())
 }
 
 fn digest(text: &str) -> Result<(), String> {

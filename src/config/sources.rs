@@ -18,6 +18,9 @@ const PREFIX: &str = "MERIT__";
 /// No configuration is larger (4 MiB); what is larger is another file.
 const LARGEST: u64 = 4 << 20;
 
+/// No key has more parts.
+const DEEPEST: usize = 16;
+
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -61,7 +64,8 @@ impl Sources {
             gathered.tree.overlay(layer);
         }
         for (name, value) in self.environment.iter() {
-            if let Some(keys) = name.strip_prefix(PREFIX) {
+            // Empty is unset: compose files pass on what the host does not have.
+            if let Some(keys) = name.strip_prefix(PREFIX).filter(|_| !value.is_empty()) {
                 gathered.set(keys.split("__"), value, &Origin::Environment(name.into()));
             }
         }
@@ -122,13 +126,19 @@ impl Gathered {
             let name =
                 pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let folder = pattern.parent().unwrap_or(FilePath::new("")).to_owned();
+            if folder.to_string_lossy().contains('*') {
+                let problem =
+                    Problem::at(&node.origin, "include".to_owned(), "only the name of a file may have a *");
+                self.problems.push(problem.advise("include each folder by itself"));
+                continue;
+            }
             if !name.contains('*') {
                 all.push(pattern);
                 continue;
             }
-            // A file that appears there later is a change.
-            self.files.push(folder.clone());
             let here = if folder.as_os_str().is_empty() { FilePath::new(".") } else { &folder };
+            // A file that appears there later is a change.
+            self.files.push(here.to_owned());
             let entries = std::fs::read_dir(here).into_iter().flatten().flatten();
             let mut matching: Vec<PathBuf> = entries
                 .filter(|entry| matches(&name, &entry.file_name().to_string_lossy()))
@@ -146,7 +156,7 @@ impl Gathered {
     fn set<'k>(&mut self, keys: impl Iterator<Item = &'k str>, text: &str, origin: &Origin) {
         let mut here = Some(&self.tree);
         let mut path = Vec::new();
-        for key in keys {
+        for key in keys.take(DEEPEST) {
             let key = key.to_lowercase();
             let alike = |known: &&String| known.to_lowercase().replace('-', "_") == key.replace('-', "_");
             let known = here.and_then(Node::table).and_then(|table| table.keys().find(alike));

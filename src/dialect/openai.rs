@@ -6,7 +6,7 @@
 //! another. So what callers get is always the canonical form. It is reached by
 //! two ways. `look` checks in one cheap pass whether an event already has it; then
 //! its very bytes go out, or with one or two places spliced. Only what deviates is
-//! parsed and rebuilt, by `mend`. Every upstream gets both, so a vendor needs no
+//! parsed and rebuilt, by `mend`. (`form` spares most chunks even the look.) Every upstream gets both, so a vendor needs no
 //! entry in a table of quirks for what can be seen in its answers.
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ mod delta;
 mod encode;
 mod failure;
 mod finish;
+mod form;
 mod gather;
 mod look;
 mod mend;
@@ -35,13 +36,15 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub(super) use encode::encode as encode_for;
+
 /// Speaks `OpenAI`'s Chat Completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenAi;
 
 impl Codec for OpenAi {
     fn encode(&self, request: &ChatRequest, endpoint: &Endpoint) -> Result<Encoded, Failure> {
-        Ok(encode::encode(request, &endpoint.upstream, &endpoint.provider.quirks))
+        Ok(encode_for(request, &endpoint.upstream, &endpoint.provider.quirks))
     }
 
     fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {

@@ -100,7 +100,10 @@ impl Splitter {
     ///
     /// # Errors
     /// When an event is over the size limit.
-    #[expect(clippy::should_implement_trait, reason = "an iterator would borrow the splitter for the whole chunk")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would borrow the splitter for the whole chunk"
+    )]
     pub fn next(&mut self) -> Result<Option<Event>, TooLarge> {
         loop {
             self.cross_line_feed();
@@ -127,12 +130,11 @@ impl Splitter {
                 self.held.extend_from_slice(piece);
                 return Ok(None);
             }
-            let whole = match fresh {
-                true => self.chunk.slice(start..self.at),
-                false => {
-                    self.held.extend_from_slice(piece);
-                    self.held.split().freeze()
-                }
+            let whole = if fresh {
+                self.chunk.slice(start..self.at)
+            } else {
+                self.held.extend_from_slice(piece);
+                self.held.split().freeze()
             };
             let event = match one_line(&whole) {
                 Some(length) if length == whole.len() => {
@@ -194,9 +196,10 @@ impl Splitter {
             self.at += next + 1;
             if rest.get(next) == Some(&b'\r') {
                 match rest.get(next + 1) {
-                    Some(b'\n') => self.at += 1,
+                    Some(b'\n') if !blank => self.at += 1,
+                    // Behind an event it may come or not; it is not part of it.
+                    Some(b'\n') | None => self.after_cr = true,
                     Some(_) => {}
-                    None => self.after_cr = true,
                 }
             }
             if blank {

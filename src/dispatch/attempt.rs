@@ -229,12 +229,11 @@ async fn until_content(
     let mut out = Vec::new();
     let mut chunk = Some(first);
     loop {
-        let ended = match chunk {
-            Some(bytes) => decoder.feed(bytes, &mut out)? == Progress::Ended,
-            None => {
-                decoder.end_of_input(&mut out)?;
-                true
-            }
+        let ended = if let Some(bytes) = chunk {
+            decoder.feed(bytes, &mut out)? == Progress::Ended
+        } else {
+            decoder.end_of_input(&mut out)?;
+            true
         };
         if ended || decoder.watch().content_events > 0 {
             let body = (!ended).then_some(body);

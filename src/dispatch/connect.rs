@@ -57,7 +57,8 @@ impl Trust {
     pub fn mozilla() -> Result<Self, rustls::Error> {
         use hyper_rustls::ConfigBuilderExt;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok(Trust(Arc::new(builder.with_webpki_roots().with_no_client_auth())))
     }
 }
@@ -232,13 +233,17 @@ mod tests {
 
         // A server that speaks no TLS, and one that says nothing at all.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address: &'static str = Box::leak(format!("https://{}/", silent.local_addr().unwrap()).into_boxed_str());
+        let address: &'static str =
+            Box::leak(format!("https://{}/", silent.local_addr().unwrap()).into_boxed_str());
         assert_eq!(call(address).await, Failure::ConnectTimeout);
         let rude = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address: &'static str = Box::leak(format!("https://{}/", rude.local_addr().unwrap()).into_boxed_str());
+        let address: &'static str =
+            Box::leak(format!("https://{}/", rude.local_addr().unwrap()).into_boxed_str());
         let answer = tokio::spawn(async move {
             let (mut socket, _) = rude.accept().await.unwrap();
-            tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
         });
         assert_eq!(call(address).await, Failure::Tls);
         answer.await.unwrap();

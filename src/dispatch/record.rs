@@ -121,7 +121,8 @@ impl Record {
             record: &'r Record,
         }
         let level = if self.status >= 500 { "warn" } else { "info" };
-        serde_json::to_vec(&Line { ts: self.at_unix_ms, level, msg: "request", record: self }).unwrap_or_default()
+        serde_json::to_vec(&Line { ts: self.at_unix_ms, level, msg: "request", record: self })
+            .unwrap_or_default()
     }
 
     /// The canonical log line, for people.

@@ -167,9 +167,31 @@ impl Relay {
         self.state = State::Last(VecDeque::from([event]));
     }
 
+    /// The upstream has said its last. When all of the answer had come, only
+    /// without its terminal marker, that is a proper end.
+    fn broke(&mut self, failure: &Failure) {
+        let State::Flowing(flowing) = &mut self.state else { return };
+        let only_silent = matches!(failure, Failure::Stalled | Failure::Truncated);
+        let mut out = Vec::new();
+        if only_silent && flowing.upstream.decoder.end_of_input(&mut out).is_ok() {
+            flowing.upstream.ready.extend(out);
+            flowing.upstream.ended = true;
+            flowing.upstream.body = None;
+            return;
+        }
+        // What came before the failure is good and goes out first.
+        let before = std::mem::take(&mut flowing.upstream.ready);
+        self.cut(failure);
+        if let State::Last(events) = &mut self.state {
+            let error = std::mem::replace(events, before);
+            events.extend(error);
+        }
+    }
+
     /// Ends a flowing stream because of `failure`.
     fn cut(&mut self, failure: &Failure) {
-        let State::Flowing(mut flowing) = std::mem::replace(&mut self.state, State::Last(VecDeque::new())) else {
+        let State::Flowing(mut flowing) = std::mem::replace(&mut self.state, State::Last(VecDeque::new()))
+        else {
             return;
         };
         flowing.account(Some(failure));
@@ -179,7 +201,8 @@ impl Relay {
 
     /// Ends a flowing stream properly.
     fn complete(&mut self) {
-        let State::Flowing(mut flowing) = std::mem::replace(&mut self.state, State::Last(VecDeque::new())) else {
+        let State::Flowing(mut flowing) = std::mem::replace(&mut self.state, State::Last(VecDeque::new()))
+        else {
             return;
         };
         flowing.account(None);
@@ -187,6 +210,7 @@ impl Relay {
         let mut out = Vec::new();
         flowing.upstream.decoder.close(&tail, &mut out);
         flowing.ticket.outcome = Outcome::Ok;
+        flowing.ticket.status = 200;
         // Settled before the last bytes leave: whoever has seen them can ask
         // for the decision.
         flowing.ticket.settle();
@@ -200,10 +224,10 @@ impl Relay {
             return Poll::Pending;
         }
         let now = Instant::now();
-        if let State::Flowing(flowing) = &self.state
-            && now >= flowing.last_content + flowing.idle
+        if let State::Flowing(flowing) = &mut self.state
+            && flowing.is_silent(now)
         {
-            self.cut(&Failure::Stalled);
+            self.broke(&Failure::Stalled);
             return Poll::Ready(None);
         }
         let due = now >= self.last_write + self.settings.keep_alive;
@@ -245,13 +269,7 @@ impl Relay {
                 match flowing.read(context) {
                     Poll::Ready(Ok(())) => return Poll::Ready(None),
                     Poll::Ready(Err(failure)) => {
-                        // What came before the failure is good and goes out first.
-                        let before = std::mem::take(&mut flowing.upstream.ready);
-                        self.cut(&failure);
-                        if let State::Last(events) = &mut self.state {
-                            let error = std::mem::replace(events, before);
-                            events.extend(error);
-                        }
+                        self.broke(&failure);
                         return Poll::Ready(None);
                     }
                     Poll::Pending => {}

@@ -124,7 +124,8 @@ pub fn backoff(number: u32, random: f64) -> Duration {
 #[must_use]
 pub fn worst(failures: Vec<Failure>) -> Option<Failure> {
     let shortest = failures.iter().filter_map(Failure::retry_after).min();
-    let chosen = failures.into_iter().reduce(|best, next| if rank(&next) >= rank(&best) { next } else { best })?;
+    let chosen =
+        failures.into_iter().reduce(|best, next| if rank(&next) >= rank(&best) { next } else { best })?;
     Some(match chosen {
         Failure::RateLimited { .. } => Failure::RateLimited { retry_after: shortest },
         Failure::Overloaded { .. } => Failure::Overloaded { retry_after: shortest },
@@ -134,7 +135,9 @@ pub fn worst(failures: Vec<Failure>) -> Option<Failure> {
 
 fn rank(failure: &Failure) -> u8 {
     match failure {
-        Failure::Refused(_) | Failure::ContentFilter { .. } | Failure::CallerGone | Failure::ShuttingDown => 5,
+        Failure::Refused(_) | Failure::ContentFilter { .. } | Failure::CallerGone | Failure::ShuttingDown => {
+            5
+        }
         Failure::ContextLength { .. } => 4,
         Failure::Unsupported { .. } => 0,
         Failure::QuotaExhausted | Failure::RateLimited { .. } => 1,

@@ -57,6 +57,9 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
         }
         if let Some(before) = failures.last() {
             if !shared.retries.allows(before) {
+                if pass == Pass::Probe {
+                    live.abandon_probe(shared.now());
+                }
                 break;
             }
             count(&ticket, kind, before);
@@ -95,11 +98,16 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: bool) -> Result
     let fleet = Arc::clone(&ticket.fleet);
     let endpoint = fleet.catalog.endpoint(id);
     let member = fleet.member(id);
-    let Some(request) = ticket.request.clone() else { return Err(Failure::NotFound) };
-    let Some(target) = &member.target else {
+    // A decision names no endpoint whose dialect is not spoken, and none is made
+    // without a request.
+    let (Some(request), Some(target)) = (ticket.request.clone(), &member.target) else {
+        if probe {
+            member.live.abandon_probe(ticket.shared.now());
+        }
         return Err(Failure::Unsupported { what: format!("dialect {}", endpoint.provider.dialect.name()) });
     };
-    let limits = limits(member.live.first_content_timeout(&endpoint.provider.timeouts), request.max_output_tokens);
+    let limits =
+        limits(member.live.first_content_timeout(&endpoint.provider.timeouts), request.max_output_tokens);
     let style = style(ticket, id, request.include_usage);
     let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe, request.input_tokens);
     let mut warnings = Vec::new();

@@ -122,7 +122,13 @@ impl Ticket {
     }
 
     /// Adds one try to the record.
-    pub fn attempted(&mut self, endpoint: Arc<str>, failure: Option<&Failure>, took: Duration, ttft: Option<f64>) {
+    pub fn attempted(
+        &mut self,
+        endpoint: Arc<str>,
+        failure: Option<&Failure>,
+        took: Duration,
+        ttft: Option<f64>,
+    ) {
         self.attempts.push(AttemptRecord {
             endpoint,
             result: failure.map_or("ok", Failure::label),

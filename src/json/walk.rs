@@ -91,6 +91,11 @@ impl<'a> Walk<'a> {
         Ok(key)
     }
 
+    /// A member's name, where there must be one.
+    fn key_if(&mut self, object: bool) -> Result<(), JsonError> {
+        if object { self.key().map(drop) } else { Ok(()) }
+    }
+
     /// The kind of the value that begins here.
     pub(super) fn kind(&self) -> Result<Kind, JsonError> {
         match self.peek() {
@@ -134,9 +139,7 @@ impl<'a> Walk<'a> {
                     self.at += 1;
                     self.white();
                     if self.peek() != Some(if object { b'}' } else { b']' }) {
-                        if object {
-                            self.key()?;
-                        }
+                        self.key_if(object)?;
                         continue;
                     }
                 }
@@ -161,9 +164,7 @@ impl<'a> Walk<'a> {
                 Some(b',') => {
                     self.at += 1;
                     self.white();
-                    if object {
-                        self.key()?;
-                    }
+                    self.key_if(object)?;
                     return Ok(false);
                 }
                 Some(b'}') if object => {}

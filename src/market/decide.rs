@@ -27,6 +27,9 @@ pub struct Decision {
     pub draw: Draw,
     /// How much was risked to learn.
     pub explore: Explore,
+    /// Whether the caller's own `order` or `sort` was followed; chance has no
+    /// say then.
+    pub by_caller: bool,
     /// Whether the first candidate was chosen in order to learn.
     pub explored: bool,
     /// Who can serve the request, in the order of the catalog.
@@ -74,8 +77,8 @@ impl Decision {
         if !self.order.is_empty() {
             return None;
         }
-        let passing = self.rejects.iter().filter_map(|rejected| rejected.reject.passes());
-        let until = passing.map(Option::unwrap_or_default).min();
+        let passing = self.rejects.iter().filter(|rejected| !rejected.reject.lasts());
+        let until = passing.map(|rejected| rejected.reject.until().unwrap_or_default()).min();
         Some(until.map_or(Emptiness::Lasting, |until| Emptiness::Passing { until }))
     }
 
@@ -85,7 +88,7 @@ impl Decision {
     #[must_use]
     pub fn propensity(&self, redraws: u32) -> f64 {
         let Some(first) = self.order.first() else { return 0.0 };
-        if !self.is_chancy() {
+        if self.by_caller {
             return 1.0;
         }
         let same = (0..redraws).filter(|n| {
@@ -95,11 +98,6 @@ impl Decision {
         // The draw that was made counts too: what happened is never impossible.
         let same = u32::try_from(same.count()).unwrap_or(redraws) + 1;
         f64::from(same) / f64::from(redraws + 1)
-    }
-
-    /// Whether chance had a say: not where the caller gave an order.
-    fn is_chancy(&self) -> bool {
-        self.order != self.mean_order || self.explore.is_on()
     }
 }
 
@@ -111,10 +109,10 @@ pub fn decide(ask: &Ask<'_>, objective: &Objective, scored: Scored, draw: Draw) 
     let Scored { candidates, rejects } = scored;
     let mean_order = by_expectation(&candidates, ask.control.sort);
     let explore = Explore::of(ask, &candidates);
-    let ordered_by_caller = ask.control.sort.is_some() || !ask.control.order.is_empty();
+    let by_caller = ask.control.sort.is_some() || !ask.control.order.is_empty();
     let mut order = mean_order.clone();
     let mut explored = false;
-    if !ordered_by_caller && order.len() > 1 {
+    if !by_caller && order.len() > 1 {
         let choice = choose(objective, &candidates, &mean_order, explore, draw);
         explored = choice.explored;
         if let Some(place) = order.iter().position(|index| *index == choice.index)
@@ -132,6 +130,7 @@ pub fn decide(ask: &Ask<'_>, objective: &Objective, scored: Scored, draw: Draw) 
         class: ask.class,
         draw,
         explore,
+        by_caller,
         explored,
         candidates,
         order,

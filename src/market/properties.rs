@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::samples::{Sample, balanced, decided, expected, forecast, sample};
-use super::{Ask, decide, score};
-use crate::catalog::Objective;
+use super::{Ask, Decision, decide, score};
+use crate::catalog::{EndpointId, Objective};
 use crate::request::Control;
 
 prop_compose! {
@@ -37,6 +37,36 @@ fn objective() -> impl Strategy<Value = Objective> {
 fn total(objective: &Objective, sample: &Sample) -> f64 {
     let decision = decided(objective, std::slice::from_ref(sample), &Control::default(), 0);
     decision.candidates[0].score.total
+}
+
+/// Every order of the numbers below `count`.
+fn permutations(count: usize) -> Vec<Vec<usize>> {
+    (0..count).fold(vec![Vec::new()], |shorter, next| {
+        let inserted = |order: Vec<usize>| {
+            (0..=order.len()).map(move |place| {
+                let mut longer = order.clone();
+                longer.insert(place, next);
+                longer
+            })
+        };
+        shorter.into_iter().flat_map(inserted).collect()
+    })
+}
+
+/// What it costs to try candidates in this order until one answers.
+fn expense(decision: &Decision, order: &[usize]) -> f64 {
+    let mut reached = 1.0;
+    let mut sum = 0.0;
+    for index in order {
+        let candidate = &decision.candidates[*index];
+        let (score, odds) = (candidate.score, candidate.facts.odds());
+        let fails = odds / (1.0 + odds);
+        let answer = score.total - score.failure;
+        // The failure term is the price of one failure, times the odds.
+        sum += reached * ((1.0 - fails) * answer + fails * score.failure / odds.max(1e-300));
+        reached *= fails;
+    }
+    sum
 }
 
 proptest! {
@@ -109,6 +139,24 @@ proptest! {
         let decision = decided(&balanced(), &market, &Control::default(), draw);
         prop_assert!(decision.ranked().all(|candidate| candidate.id.0 != 0));
         prop_assert_eq!(decision.rejects[0].reject.code(), "unpriced");
+    }
+
+    #[test]
+    fn trying_by_ascending_score_is_the_cheapest_way_to_an_answer(
+        market in prop::collection::vec(any_sample(0), 2..5),
+        objective in objective(),
+    ) {
+        let samples: Vec<Sample> = (0_u32..)
+            .zip(market)
+            .map(|(id, one)| one.with(|endpoint| endpoint.id = EndpointId(id)))
+            .collect();
+        let decision = decided(&objective, &samples, &Control::default(), 0);
+        let ours: Vec<usize> = decision.mean_order.iter().map(|index| *index as usize).collect();
+        let best = permutations(samples.len())
+            .into_iter()
+            .map(|order| expense(&decision, &order))
+            .fold(f64::INFINITY, f64::min);
+        prop_assert!(expense(&decision, &ours) <= best * (1.0 + 1e-9));
     }
 
     #[test]

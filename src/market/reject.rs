@@ -124,13 +124,12 @@ impl Reject {
         }
     }
 
-    /// Whether it passes by itself, and when it may have; `None` when only
-    /// another request or configuration would help.
+    /// Whether only another request or configuration would help; otherwise it
+    /// passes by itself.
     #[must_use]
-    pub fn passes(&self) -> Option<Option<Duration>> {
+    pub const fn lasts(&self) -> bool {
         match self {
-            Reject::Resting { until, .. } => Some(Some(*until)),
-            Reject::CircuitOpen { until } => Some(*until),
+            Reject::Resting { .. } | Reject::CircuitOpen { .. } => false,
             Reject::NotSpoken
             | Reject::Ignored
             | Reject::NotAllowed
@@ -142,7 +141,17 @@ impl Reject {
             | Reject::MaxCost { .. }
             | Reject::MinQuality { .. }
             | Reject::Ttft { .. }
-            | Reject::Deadline { .. } => None,
+            | Reject::Deadline { .. } => true,
+        }
+    }
+
+    /// When it passes, if that is known (since the process started).
+    #[must_use]
+    pub const fn until(&self) -> Option<Duration> {
+        match self {
+            Reject::Resting { until, .. } => Some(*until),
+            Reject::CircuitOpen { until } => *until,
+            _ => None,
         }
     }
 }

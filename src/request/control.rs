@@ -79,7 +79,8 @@ impl Control {
         }
         if let Some(limit) = text(headers, "x-merit-max-cost-usd")? {
             let limit = limit.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0);
-            let bad = || BadRequest::field("x-merit-max-cost-usd", "x-merit-max-cost-usd must be an amount in USD");
+            let bad =
+                || BadRequest::field("x-merit-max-cost-usd", "x-merit-max-cost-usd must be an amount in USD");
             self.max_cost_usd = Some(limit.ok_or_else(bad)?);
         }
         Ok(())
@@ -102,8 +103,12 @@ impl Control {
             }
             if value.kind != Kind::Null && !self.set(&name, &path, &value, warnings)? {
                 match dress {
-                    Dress::Merit => return Err(BadRequest::field(path, format!("merit has no member {name:?}"))),
-                    Dress::OpenRouter => warnings.push(format!("provider.{} has no effect here", plain(&name))),
+                    Dress::Merit => {
+                        return Err(BadRequest::field(path, format!("merit has no member {name:?}")));
+                    }
+                    Dress::OpenRouter => {
+                        warnings.push(format!("provider.{} has no effect here", plain(&name)));
+                    }
                 }
             }
             seen.push(name);
@@ -195,12 +200,11 @@ fn sort(path: &str, value: &Raw<'_>) -> Result<Sort, BadRequest> {
     }
 }
 
+/// Dearest prices of an input and an output token.
+type Prices = (Option<PicoUsd>, Option<PicoUsd>);
+
 /// USD per million tokens, by our names or OpenRouter's.
-fn max_price(
-    path: &str,
-    value: &Raw<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<(Option<PicoUsd>, Option<PicoUsd>), BadRequest> {
+fn max_price(path: &str, value: &Raw<'_>, warnings: &mut Vec<String>) -> Result<Prices, BadRequest> {
     if value.kind != Kind::Object {
         return Err(wrong(path, "an object", value));
     }

@@ -38,6 +38,10 @@ impl ChatRequest {
     ///
     /// # Errors
     /// Says what is wrong and where; never more than the first mistake.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the request keeps the body; nobody else has use for it"
+    )]
     pub fn read(body: Bytes) -> Result<ChatRequest, BadRequest> {
         simdutf8::compat::from_utf8(&body).map_err(|error| BadRequest {
             message: format!("the body is not UTF-8 at byte {}", error.valid_up_to()),
@@ -57,7 +61,6 @@ struct Reader<'b> {
     spans: Spans,
     tally: Tally,
     model: Option<String>,
-    has_messages: bool,
     has_input: bool,
     stream: bool,
     include_usage: bool,
@@ -76,34 +79,37 @@ impl<'b> Reader<'b> {
             return Err(BadRequest { message: "the body is empty".to_owned(), param: None });
         }
         if cursor.kind()? != Kind::Object {
-            let message = format!("the body must be a JSON object, not {}", cursor.kind()?.name());
+            let value = cursor.value()?;
+            cursor.end()?;
+            let message = format!("the body must be a JSON object, not {}", value.kind.name());
             return Err(BadRequest { message, param: None });
         }
         self.spans.open = cursor.at() + 1;
         let mut end = self.spans.open;
-        cursor.members(|key, cursor| {
-            if let Some(last) = self.spans.members.last_mut()
-                && last.position + 1 == self.position
-            {
-                last.next = key.start;
-            }
-            let value_start = cursor.at();
-            let name = self.member(&key, cursor)?;
-            if let Some(name) = name {
-                self.spans.members.push(Member {
-                    name,
-                    position: self.position,
-                    key: key.start..key.start + key.raw.len() + 2,
-                    value: value_start..cursor.at(),
-                    before: end,
-                    next: cursor.at(),
-                });
-            }
-            end = cursor.at();
-            self.position += 1;
-            Ok(())
-        })
-        .and_then(|()| Ok(cursor.end()?))
+        cursor
+            .members(|key, cursor| {
+                if let Some(last) = self.spans.members.last_mut()
+                    && last.position + 1 == self.position
+                {
+                    last.next = key.start;
+                }
+                let value_start = cursor.at();
+                let name = self.member(&key, cursor)?;
+                if let Some(name) = name {
+                    self.spans.members.push(Member {
+                        name,
+                        position: self.position,
+                        key: key.start..key.start + key.raw.len() + 2,
+                        value: value_start..cursor.at(),
+                        before: end,
+                        next: cursor.at(),
+                    });
+                }
+                end = cursor.at();
+                self.position += 1;
+                Ok(())
+            })
+            .and_then(|()| Ok(cursor.end()?))
     }
 
     /// Reads one top-level member; tells whether encoding may touch it.
@@ -119,7 +125,6 @@ impl<'b> Reader<'b> {
         }
         self.seen |= 1 << known;
         if name == "messages" {
-            self.has_messages = true;
             self.tally.messages(cursor)?;
             return Ok(None);
         }
@@ -190,6 +195,11 @@ impl<'b> Reader<'b> {
         Ok(())
     }
 
+    /// Whether a member of that name was there.
+    fn saw(&self, name: &str) -> bool {
+        KNOWN.iter().position(|known| *known == name).is_some_and(|known| self.seen & 1 << known != 0)
+    }
+
     fn need_if(&mut self, needed: bool, capability: Capabilities) {
         if needed {
             self.tally.needs = self.tally.needs.with(capability);
@@ -218,8 +228,9 @@ impl<'b> Reader<'b> {
     }
 
     fn finish(self, body: Bytes) -> Result<ChatRequest, BadRequest> {
+        let has_messages = self.saw("messages");
         let model = self.model.ok_or_else(|| BadRequest::field("model", "model is missing"))?;
-        if !self.has_messages {
+        if !has_messages {
             let message = match self.has_input {
                 true => "messages is missing; a request with input belongs to /v1/responses",
                 false => "messages is missing",

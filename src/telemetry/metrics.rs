@@ -5,14 +5,16 @@
 //! endpoints are resolved when a configuration generation is built, so that a
 //! request touches only atomics.
 
-use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Counter, CounterVec, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Registry, TextEncoder,
 };
 
 use crate::outcome::Failure;
 use crate::units::Usage;
+
+mod declare;
 
 /// The label of names that are not configured.
 pub const OTHER: &str = "_other";
@@ -75,74 +77,63 @@ impl Outcome {
     }
 }
 
-/// All metrics of the process.
-#[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
-    /// Requests by requested name and outcome.
-    pub requests: IntCounterVec,
-    /// From the request's last byte to the answer's last.
-    pub request_duration: Histogram,
-    /// From the request to the first content.
-    pub ttft: HistogramVec,
-    /// Between two output tokens.
-    pub itl: HistogramVec,
-    /// A request's time minus the waiting for upstreams.
-    pub overhead: Histogram,
-    /// Attempts by endpoint and result.
-    pub attempts: IntCounterVec,
-    /// Second and further attempts at the same endpoint.
-    pub retries: IntCounterVec,
-    /// Attempts at the next candidate.
-    pub fallbacks: IntCounterVec,
-    /// Hedged attempts.
-    pub hedges: IntCounterVec,
-    /// 0 closed, 1 half-open, 2 open.
-    pub circuit: IntGaugeVec,
-    /// The last score, in USD.
-    pub score: GaugeVec,
-    /// Quality as it is believed now, 0..1.
-    pub quality: GaugeVec,
-    /// Prices in force.
-    pub price: GaugeVec,
-    /// One decision.
-    pub decision: Histogram,
-    /// Estimated regret.
-    pub regret: prometheus::Counter,
-    /// Decisions made to learn.
-    pub exploration: IntCounter,
-    /// Tokens by endpoint and kind.
-    pub tokens: IntCounterVec,
-    /// What providers charge.
-    pub cost: prometheus::CounterVec,
-    /// What customers are charged.
-    pub revenue: prometheus::CounterVec,
-    /// Requests a budget refused.
-    pub budget_denied: IntCounterVec,
-    /// Requests that hold a reservation.
-    pub reservations: IntGauge,
-    /// Answers whose usage had to be estimated.
-    pub usage_estimated: IntCounterVec,
-    /// Requests served at an unknown price.
-    pub unpriced: IntCounter,
-    /// Streams that broke off after content.
-    pub truncated: IntCounterVec,
-    /// Requests being served.
-    pub inflight: IntGauge,
-    /// Requests refused because we were too busy.
-    pub shed: IntCounterVec,
-    /// Appending to the ledger.
-    pub ledger_append: Histogram,
-    /// 1 when a store answers.
-    pub store_up: IntGaugeVec,
-    /// Reloads of the configuration by result.
-    pub reloads: IntCounterVec,
-    /// The configuration generation in force.
-    pub generation: IntGauge,
-    /// Panics that were caught.
-    pub panics: IntCounterVec,
-    /// Log lines dropped because the log's reader was too slow.
-    pub log_dropped: IntCounter,
+/// Declares the metrics: field, type, kind, name, help, and for some kinds
+/// buckets and labels. The help is also the field's documentation.
+macro_rules! metrics {
+    ($($field:ident: $type:ty = $kind:ident($name:literal, $help:literal $(, $more:expr)*);)*) => {
+        /// All metrics of the process.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $type,)*
+        }
+
+        impl Metrics {
+            fn declare(registry: Registry) -> Self {
+                $(let $field = declare::$kind(&registry, $name, $help $(, $more)*);)*
+                Metrics { registry, $($field,)* }
+            }
+        }
+    };
+}
+
+/// The labels of an endpoint.
+const ENDPOINT: &[&str] = &["provider", "model"];
+
+metrics! {
+    requests: IntCounterVec = counters("merit_requests_total", "Requests by requested name and outcome.", &["route", "outcome"]);
+    request_duration: Histogram = histogram("merit_request_duration_seconds", "From a request to the end of its answer.", DURATION_BUCKETS);
+    ttft: HistogramVec = histograms("merit_time_to_first_token_seconds", "From sending an attempt to its first content.", TTFT_BUCKETS, ENDPOINT);
+    itl: HistogramVec = histograms("merit_inter_token_seconds", "Mean time between output tokens of one answer.", ITL_BUCKETS, ENDPOINT);
+    overhead: Histogram = histogram("merit_overhead_seconds", "A request's time minus the waiting for upstreams.", OVERHEAD_BUCKETS);
+    attempts: IntCounterVec = counters("merit_attempts_total", "Attempts by endpoint and result.", &["provider", "model", "result"]);
+    retries: IntCounterVec = counters("merit_retries_total", "Further attempts at the same endpoint, by the failure before.", &["reason"]);
+    fallbacks: IntCounterVec = counters("merit_fallbacks_total", "Attempts at the next candidate, by the failure before.", &["reason"]);
+    hedges: IntCounterVec = counters("merit_hedges_total", "Hedged attempts by result.", &["result"]);
+    circuit: IntGaugeVec = gauges("merit_circuit_state", "An endpoint's circuit: 0 closed, 1 half-open, 2 open.", ENDPOINT);
+    score: GaugeVec = float_gauges("merit_endpoint_score_usd", "An endpoint's last score: expected total cost of one request.", ENDPOINT);
+    quality: GaugeVec = float_gauges("merit_endpoint_quality", "Quality as believed now, 0 to 1.", ENDPOINT);
+    price: GaugeVec = float_gauges("merit_price_usd_per_mtok", "Prices in force, USD per million tokens.", &["provider", "model", "kind"]);
+    decision: Histogram = histogram("merit_decision_seconds", "Gathering, scoring and deciding.", DECISION_BUCKETS);
+    regret: Counter = amount("merit_regret_usd_total", "Estimated: chosen score minus best score, both re-scored at the outcome.");
+    exploration: IntCounter = counter("merit_exploration_total", "Decisions that chose another candidate in order to learn.");
+    tokens: IntCounterVec = counters("merit_tokens_total", "Tokens by endpoint and kind; cached input is part of input, reasoning of output.", &["provider", "model", "kind"]);
+    cost: CounterVec = amounts("merit_cost_usd_total", "What providers charge.", ENDPOINT);
+    build: IntGaugeVec = gauges("merit_build_info", "The running version; always 1.", &["version"]);
+    revenue: CounterVec = amounts("merit_revenue_usd_total", "What customers are charged.", &["plan"]);
+    budget_denied: IntCounterVec = counters("merit_budget_denied_total", "Requests refused by a budget.", &["scope"]);
+    reservations: IntGauge = gauge("merit_reservations_open", "Requests that hold a reservation.");
+    usage_estimated: IntCounterVec = counters("merit_usage_estimated_total", "Answers whose usage had to be estimated.", &["reason"]);
+    unpriced: IntCounter = counter("merit_unpriced_requests_total", "Requests refused or served without a known price.");
+    truncated: IntCounterVec = counters("merit_streams_truncated_total", "Streams that broke off after content, by whose side.", &["side"]);
+    inflight: IntGauge = gauge("merit_inflight", "Requests being served.");
+    shed: IntCounterVec = counters("merit_shed_total", "Requests refused because of load.", &["reason"]);
+    ledger_append: Histogram = histogram("merit_ledger_append_seconds", "Appending a batch to the ledger.", OVERHEAD_BUCKETS);
+    store_up: IntGaugeVec = gauges("merit_store_up", "1 while a store answers.", &["store"]);
+    reloads: IntCounterVec = counters("merit_config_reload_total", "Reloads of the configuration by result.", &["result"]);
+    generation: IntGauge = gauge("merit_config_generation", "The configuration generation in force.");
+    panics: IntCounterVec = counters("merit_panics_total", "Panics that were caught.", &["component"]);
+    log_dropped: IntCounter = counter("merit_log_lines_dropped_total", "Log lines dropped because their reader was too slow.");
 }
 
 /// Handles of one endpoint, resolved once per generation.
@@ -174,53 +165,6 @@ pub struct EndpointMetrics {
     pub quality: prometheus::Gauge,
 }
 
-/// Registers a metric and hands it back.
-///
-/// Failure would mean that two metrics in this file share a name; a test builds
-/// them all, so the metric is then merely not exported.
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
-    #[expect(clippy::expect_used, reason = "names are constants in this file, and a test builds them all")]
-    let metric = metric.expect("a valid metric name");
-    let registered = registry.register(Box::new(metric.clone()));
-    debug_assert!(registered.is_ok(), "{registered:?}");
-    metric
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::new(name, help))
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(Opts::new(name, help), labels))
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::new(name, help))
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(Opts::new(name, help), labels))
-}
-
-fn float_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    register(registry, GaugeVec::new(Opts::new(name, help), labels))
-}
-
-fn usd(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::CounterVec {
-    register(registry, prometheus::CounterVec::new(Opts::new(name, help), labels))
-}
-
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
-}
-
-fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
-    register(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
-}
-
-/// The labels of an endpoint.
-const ENDPOINT: &[&str] = &["provider", "model"];
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -232,157 +176,10 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
-        let r = &registry;
-        let process =
-            registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        let process = registry.register(Box::new(ProcessCollector::for_self()));
         debug_assert!(process.is_ok());
-        let build = gauges(r, "merit_build_info", "The running version; always 1.", &["version"]);
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let metrics = Metrics {
-            requests: counters(
-                r,
-                "merit_requests_total",
-                "Requests by requested name and outcome.",
-                &["route", "outcome"],
-            ),
-            request_duration: histogram(
-                r,
-                "merit_request_duration_seconds",
-                "From a request to the end of its answer.",
-                DURATION_BUCKETS,
-            ),
-            ttft: histograms(
-                r,
-                "merit_time_to_first_token_seconds",
-                "From sending an attempt to its first content.",
-                TTFT_BUCKETS,
-                ENDPOINT,
-            ),
-            itl: histograms(
-                r,
-                "merit_inter_token_seconds",
-                "Mean time between output tokens of one answer.",
-                ITL_BUCKETS,
-                ENDPOINT,
-            ),
-            overhead: histogram(
-                r,
-                "merit_overhead_seconds",
-                "A request's time minus the waiting for upstreams.",
-                OVERHEAD_BUCKETS,
-            ),
-            attempts: counters(
-                r,
-                "merit_attempts_total",
-                "Attempts by endpoint and result.",
-                &["provider", "model", "result"],
-            ),
-            retries: counters(
-                r,
-                "merit_retries_total",
-                "Further attempts at the same endpoint, by the failure before.",
-                &["reason"],
-            ),
-            fallbacks: counters(
-                r,
-                "merit_fallbacks_total",
-                "Attempts at the next candidate, by the failure before.",
-                &["reason"],
-            ),
-            hedges: counters(r, "merit_hedges_total", "Hedged attempts by result.", &["result"]),
-            circuit: gauges(
-                r,
-                "merit_circuit_state",
-                "An endpoint's circuit: 0 closed, 1 half-open, 2 open.",
-                ENDPOINT,
-            ),
-            score: float_gauges(
-                r,
-                "merit_endpoint_score_usd",
-                "An endpoint's last score: expected total cost of one request.",
-                ENDPOINT,
-            ),
-            quality: float_gauges(r, "merit_endpoint_quality", "Quality as believed now, 0 to 1.", ENDPOINT),
-            price: float_gauges(
-                r,
-                "merit_price_usd_per_mtok",
-                "Prices in force, USD per million tokens.",
-                &["provider", "model", "kind"],
-            ),
-            decision: histogram(
-                r,
-                "merit_decision_seconds",
-                "Gathering, scoring and deciding.",
-                DECISION_BUCKETS,
-            ),
-            regret: register(
-                r,
-                prometheus::Counter::new(
-                    "merit_regret_usd_total",
-                    "Estimated: chosen score minus best score, both re-scored at the outcome.",
-                ),
-            ),
-            exploration: counter(
-                r,
-                "merit_exploration_total",
-                "Decisions that chose another candidate in order to learn.",
-            ),
-            tokens: counters(
-                r,
-                "merit_tokens_total",
-                "Tokens by endpoint and kind; cached_input is part of input, reasoning of output.",
-                &["provider", "model", "kind"],
-            ),
-            cost: usd(r, "merit_cost_usd_total", "What providers charge.", ENDPOINT),
-            revenue: usd(r, "merit_revenue_usd_total", "What customers are charged.", &["plan"]),
-            budget_denied: counters(
-                r,
-                "merit_budget_denied_total",
-                "Requests refused by a budget.",
-                &["scope"],
-            ),
-            reservations: gauge(r, "merit_reservations_open", "Requests that hold a reservation."),
-            usage_estimated: counters(
-                r,
-                "merit_usage_estimated_total",
-                "Answers whose usage had to be estimated.",
-                &["reason"],
-            ),
-            unpriced: counter(
-                r,
-                "merit_unpriced_requests_total",
-                "Requests refused or served without a known price.",
-            ),
-            truncated: counters(
-                r,
-                "merit_streams_truncated_total",
-                "Streams that broke off after content, by whose side.",
-                &["side"],
-            ),
-            inflight: gauge(r, "merit_inflight", "Requests being served."),
-            shed: counters(r, "merit_shed_total", "Requests refused because of load.", &["reason"]),
-            ledger_append: histogram(
-                r,
-                "merit_ledger_append_seconds",
-                "Appending a batch to the ledger.",
-                OVERHEAD_BUCKETS,
-            ),
-            store_up: gauges(r, "merit_store_up", "1 while a store answers.", &["store"]),
-            reloads: counters(
-                r,
-                "merit_config_reload_total",
-                "Reloads of the configuration by result.",
-                &["result"],
-            ),
-            generation: gauge(r, "merit_config_generation", "The configuration generation in force."),
-            panics: counters(r, "merit_panics_total", "Panics that were caught.", &["component"]),
-            log_dropped: counter(
-                r,
-                "merit_log_lines_dropped_total",
-                "Log lines dropped because their reader was too slow.",
-            ),
-            registry,
-        };
+        let metrics = Self::declare(registry);
+        metrics.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         metrics.seed();
         metrics
     }

@@ -85,7 +85,10 @@ impl NanoUsd {
     /// From USD, for worst cases that are computed in floats; rounded up, the
     /// largest amount when it is out of range or not a number.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate, which is what is wanted")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "float to integer casts saturate, which is what is wanted"
+    )]
     pub fn from_usd(usd: f64) -> Self {
         NanoUsd(if usd.is_nan() { i64::MAX } else { (usd * 1e9).ceil() as i64 })
     }

@@ -30,18 +30,27 @@ impl Error {
             Failure::QuotaExhausted => {
                 let error = Self::limited("insufficient_quota", None);
                 let message = "the providers' quota for this model is exhausted".to_owned();
-                Error { message, upstream_code: Some("insufficient_quota".to_owned()), should_retry: false, ..error }
+                Error {
+                    message,
+                    upstream_code: Some("insufficient_quota".to_owned()),
+                    should_retry: false,
+                    ..error
+                }
             }
             Failure::Overloaded { retry_after } => {
                 let message = "all providers of this model are overloaded";
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                Self::new(status, "service_unavailable_error", "no_healthy_upstream", message).retry(*retry_after)
+                Self::new(status, "service_unavailable_error", "no_healthy_upstream", message)
+                    .retry(*retry_after)
             }
             Failure::ConnectTimeout | Failure::FirstContentTimeout | Failure::Stalled => {
                 let message = "the provider did not answer in time";
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", "upstream_timeout", message).retry(None)
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", "upstream_timeout", message)
+                    .retry(None)
             }
-            Failure::Truncated => Self::protocol("the provider's answer broke off before its end").retry(None),
+            Failure::Truncated => {
+                Self::protocol("the provider's answer broke off before its end").retry(None)
+            }
             Failure::Protocol { .. } => Self::protocol("the provider's answer was not valid"),
             Failure::Key { .. } => Self::upstream("the provider refused the gateway's credential"),
             Failure::NotFound => Self::upstream("the provider does not know this model"),
@@ -50,8 +59,10 @@ impl Error {
                 Self::upstream("the provider failed").retry(None)
             }
             Failure::ShuttingDown => Self::shutting_down(),
-            Failure::CallerGone => Self::new(StatusCode::BAD_GATEWAY, kind, "client_closed", "the caller hung up")
-                .counted(Outcome::CallerCancelled),
+            Failure::CallerGone => {
+                Self::new(StatusCode::BAD_GATEWAY, kind, "client_closed", "the caller hung up")
+                    .counted(Outcome::CallerCancelled)
+            }
         }
     }
 
@@ -78,7 +89,8 @@ impl Error {
             422 => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::BAD_REQUEST,
         };
-        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "request_too_large" } else { "invalid_request" };
+        let code =
+            if status == StatusCode::PAYLOAD_TOO_LARGE { "request_too_large" } else { "invalid_request" };
         let message = text(&refusal.message, expose, "the provider refused the request");
         let error = Self::new(status, "invalid_request_error", code, message);
         Error { param: refusal.param.clone(), upstream_code: refusal.code.clone(), ..error }

@@ -58,7 +58,9 @@ impl hyper::service::Service<Request<Incoming>> for Serve {
 fn panicked() -> Response<Body> {
     let mut response = Response::new(Body::from(PANICKED));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
 

@@ -106,7 +106,10 @@ pub struct Model {
     pub max_output: Option<u32>,
     /// What it can do; from the price book when absent, and everything when
     /// that does not say either.
-    #[schemars(extend("items" = {"type": "string", "enum": ["tools", "json_schema", "vision", "audio", "reasoning", "logprobs", "n", "files"]}))]
+    #[schemars(extend("items" = {
+        "type": "string",
+        "enum": ["tools", "json_schema", "vision", "audio", "reasoning", "logprobs", "n", "files"],
+    }))]
     pub capabilities: Option<Vec<String>>,
     /// Quality expected before anything is measured, 0..1; from the quality
     /// book when absent, and 0.5 when that does not say either.

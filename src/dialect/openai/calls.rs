@@ -7,6 +7,10 @@
 
 use serde_json::{Map, Value};
 
+/// Most calls of one choice. No model makes so many; keeping track of more would
+/// be work that grows with their square.
+pub(super) const MOST_CALLS: usize = 1024;
+
 /// One call that has been opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Call {
@@ -25,9 +29,19 @@ impl Calls {
         self.0.len()
     }
 
-    /// Whether the upstream calls the call at `index` by that very number.
+    /// Whether a delta at `index` can only be for the call of that very number.
     pub(super) fn is_straight(&self, index: usize) -> bool {
-        self.0.get(index).is_some_and(|call| call.upstream == Some(index as u64))
+        self.latest(index as u64) == Some(index)
+    }
+
+    /// Whether a delta at `index` with this id can only open a call.
+    pub(super) fn is_new(&self, index: usize, id: &str) -> bool {
+        self.latest(index as u64).is_none() && self.0.iter().all(|call| call.id != id)
+    }
+
+    /// The latest call that the upstream has at `index`.
+    fn latest(&self, index: u64) -> Option<usize> {
+        self.0.iter().rposition(|call| call.upstream == Some(index))
     }
 
     /// A canonical opening has gone out as it came.
@@ -88,8 +102,8 @@ impl Calls {
         match (upstream, id) {
             // The latest at that index: parallel calls may all have index 0 and
             // are then told by their ids.
-            (Some(_), _) => {
-                let at = self.0.iter().rposition(|call| call.upstream == upstream)?;
+            (Some(index), _) => {
+                let at = self.latest(index)?;
                 let call = self.0.get(at)?;
                 let other = id.is_some_and(|id| id != call.id) && named;
                 match other {
@@ -137,8 +151,14 @@ mod tests {
         let mut calls = Calls::default();
         let delta = |part: &str| json!({"index": 7, "id": "a", "type": "function", "function": {"name": "f", "arguments": part}});
         let first = mend(&mut calls, delta("")).unwrap();
-        assert_eq!(first, json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}));
-        assert_eq!(mend(&mut calls, delta("{}")).unwrap(), json!({"index": 0, "function": {"arguments": "{}"}}));
+        assert_eq!(
+            first,
+            json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}})
+        );
+        assert_eq!(
+            mend(&mut calls, delta("{}")).unwrap(),
+            json!({"index": 0, "function": {"arguments": "{}"}})
+        );
         assert_eq!(mend(&mut calls, delta("")), None);
     }
 

@@ -8,7 +8,7 @@ use crate::dialect::splice::{Edit, pieces};
 use crate::request::{ChatRequest, Name};
 
 /// The request for an endpoint whose provider calls the model `upstream`.
-pub(super) fn encode(request: &ChatRequest, upstream: &str, quirks: &[Quirk]) -> Encoded {
+pub(in crate::dialect) fn encode(request: &ChatRequest, upstream: &str, quirks: &[Quirk]) -> Encoded {
     let quirk = |quirk| quirks.contains(&quirk);
     let spans = &request.spans;
     let mut warnings = Vec::new();
@@ -31,12 +31,11 @@ pub(super) fn encode(request: &ChatRequest, upstream: &str, quirks: &[Quirk]) ->
     let both = old.is_some() && spans.find(to).is_some();
     if let Some(member) = old {
         let (old, new) = (limit_name(member.name), limit_name(to));
-        match both {
-            true => warnings.push(format!("{old} was left out beside {new}")),
-            false => {
-                edits.push(Edit::replace(member.key.clone(), format!("\"{new}\"")));
-                warnings.push(format!("{old} was sent as {new}"));
-            }
+        if both {
+            warnings.push(format!("{old} was left out beside {new}"));
+        } else {
+            edits.push(Edit::replace(member.key.clone(), format!("\"{new}\"")));
+            warnings.push(format!("{old} was sent as {new}"));
         }
     }
     let cuts = spans.cuts(|member| {

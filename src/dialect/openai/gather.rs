@@ -46,7 +46,8 @@ pub(super) fn read(whole: Bytes, style: &Style) -> Result<Reply, Failure> {
 }
 
 /// Members whose text is not continued but said again.
-const WHOLE: [&str; 8] = ["id", "object", "model", "role", "type", "name", "finish_reason", "system_fingerprint"];
+const WHOLE: [&str; 8] =
+    ["id", "object", "model", "role", "type", "name", "finish_reason", "system_fingerprint"];
 
 /// Merges a chunk as SDKs do: texts are continued, lists are merged by `index`
 /// or extended, anything else is the last word.

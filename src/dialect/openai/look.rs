@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::calls::MOST_CALLS;
 use super::finish;
 use super::state::{Envelope, State, shown};
 use crate::dialect::Style;
@@ -45,6 +46,11 @@ pub(super) struct Look {
     pub(super) content: bool,
     /// Bytes of generated text.
     pub(super) text: u64,
+    /// Where its text is, when it has one and does nothing but say that.
+    pub(super) said: Option<Range<usize>>,
+    /// Whether that text is part of a tool call, which counts as content even
+    /// when it is empty.
+    pub(super) is_call: bool,
 }
 
 /// Looks at one chunk.
@@ -82,11 +88,15 @@ struct Chunk<'t> {
 
 /// What a delta has.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of another member")]
 struct Delta<'t> {
     role: bool,
     content: bool,
     says: bool,
     text: u64,
+    /// How many texts there are, and where the last is.
+    texts: u32,
+    said: Range<usize>,
     reasoning: Option<(usize, Raw<'t>)>,
     reasoning_content: bool,
     call: Option<Call<'t>>,
@@ -100,7 +110,7 @@ struct Call<'t> {
     named: bool,
     function: bool,
     typed: bool,
-    arguments: Option<usize>,
+    arguments: Option<Raw<'t>>,
 }
 
 /// A member that may be there once.
@@ -146,6 +156,8 @@ impl<'t> Looker<'_, 't> {
                 once(&mut chunk.usage, chunk.end..cursor.at())?;
             }
             b"error" => return Err(Deviates),
+            // Groq states its usage inside.
+            b"x_groq" => ensure(cursor.value()?.get(b"usage").is_none())?,
             _ => {
                 plain(key)?;
                 cursor.value()?;
@@ -184,23 +196,20 @@ impl<'t> Looker<'_, 't> {
         let Chunk { id: Some(id), created: Some(created), model: Some(model), .. } = self.chunk else {
             return Err(Deviates);
         };
-        let shown = match &self.state.envelope {
-            Some(known) => {
-                ensure(id.text == known.id && created.text == known.created && model.text == known.model)?;
-                known.shown.clone()
-            }
-            None => {
-                ensure(id.inner().is_some_and(|id| !id.is_empty()) && created.as_u64().is_some())?;
-                ensure(model.kind == Kind::String)?;
-                let upstream = Bytes::copy_from_slice(model.text);
-                let envelope = Envelope {
-                    id: Bytes::copy_from_slice(id.text),
-                    created: Bytes::copy_from_slice(created.text),
-                    shown: shown(self.style, &upstream),
-                    model: upstream,
-                };
-                self.found.envelope.insert(envelope).shown.clone()
-            }
+        let shown = if let Some(known) = &self.state.envelope {
+            ensure(id.text == known.id && created.text == known.created && model.text == known.model)?;
+            known.shown.clone()
+        } else {
+            ensure(id.inner().is_some_and(|id| !id.is_empty()) && created.as_u64().is_some())?;
+            ensure(model.kind == Kind::String)?;
+            let upstream = Bytes::copy_from_slice(model.text);
+            let envelope = Envelope {
+                id: Bytes::copy_from_slice(id.text),
+                created: Bytes::copy_from_slice(created.text),
+                shown: shown(self.style, &upstream),
+                model: upstream,
+            };
+            self.found.envelope.insert(envelope).shown.clone()
         };
         Ok((model.text != shown).then(|| Edit::replace(model.start..model.end(), shown)))
     }
@@ -221,7 +230,8 @@ impl<'t> Looker<'_, 't> {
             let at = call.index.and_then(|index| usize::try_from(index).ok()).ok_or(Deviates)?;
             if at == next {
                 let id = call.id.and_then(|id| id.as_str()).filter(|id| !id.is_empty()).ok_or(Deviates)?;
-                ensure(call.named && call.typed && call.arguments.is_some())?;
+                ensure(calls.is_none_or(|calls| calls.is_new(at, &id)))?;
+                ensure(call.named && call.typed && call.arguments.is_some() && at < MOST_CALLS)?;
                 self.found.call = Some(id.into_owned());
             } else {
                 ensure(calls.is_some_and(|calls| calls.is_straight(at)))?;
@@ -239,6 +249,9 @@ impl<'t> Looker<'_, 't> {
         let other = delta.reasoning.filter(|_| !delta.reasoning_content);
         let other = other.and_then(|(_, text)| text.inner()).map_or(0, <[u8]>::len);
         (self.found.content, self.found.text) = (delta.says, delta.text + other as u64);
+        let only = delta.texts == 1 && !opens && self.found.call.is_none() && self.found.finish.is_none();
+        self.found.is_call = delta.call.is_some();
+        self.found.said = only.then(|| delta.said.clone());
         Ok(())
     }
 }
@@ -280,8 +293,10 @@ impl<'t> Delta<'t> {
             b"reasoning" => {
                 let value = cursor.value()?;
                 if value.kind != Kind::Null {
-                    self.says |= value.inner().ok_or(Deviates)?.len() > 0;
+                    self.says |= !value.inner().ok_or(Deviates)?.is_empty();
                     once(&mut self.reasoning, (key.start, value))?;
+                    // It may have to be said twice.
+                    self.texts += 2;
                 }
                 Ok(())
             }
@@ -289,7 +304,9 @@ impl<'t> Delta<'t> {
                 cursor.elements(|cursor| {
                     let mut call = Call::default();
                     cursor.members(|key, cursor| call.member(&key, cursor))?;
-                    self.text += call.arguments.unwrap_or(0) as u64;
+                    if let Some(arguments) = &call.arguments {
+                        self.tell(arguments);
+                    }
                     once(&mut self.call, call)
                 })?;
                 self.says = true;
@@ -307,7 +324,8 @@ impl<'t> Delta<'t> {
                 plain(key)?;
                 let value = cursor.value()?;
                 ensure(value.elements().flatten().all(|element| {
-                    element.kind != Kind::Object || element.get(b"index").is_some_and(|at| at.as_u64().is_some())
+                    element.kind != Kind::Object
+                        || element.get(b"index").is_some_and(|at| at.as_u64().is_some())
                 }))
             }
         }
@@ -316,10 +334,17 @@ impl<'t> Delta<'t> {
     /// A text that may be null.
     fn text(&mut self, value: &Raw<'t>) -> Result<(), Deviates> {
         ensure(matches!(value.kind, Kind::String | Kind::Null))?;
-        let length = value.inner().map_or(0, <[u8]>::len);
-        self.text += length as u64;
-        self.says |= length > 0;
+        self.says |= value.inner().is_some_and(|text| !text.is_empty());
+        if value.kind == Kind::String {
+            self.tell(value);
+        }
         Ok(())
+    }
+
+    fn tell(&mut self, text: &Raw<'t>) {
+        self.text += text.inner().map_or(0, <[u8]>::len) as u64;
+        self.texts += 1;
+        self.said = text.start + 1..text.end().saturating_sub(1);
     }
 }
 
@@ -342,7 +367,8 @@ impl<'t> Call<'t> {
                     }
                     b"arguments" => {
                         let value = cursor.value()?;
-                        once(&mut self.arguments, value.inner().ok_or(Deviates)?.len())
+                        ensure(value.kind == Kind::String)?;
+                        once(&mut self.arguments, value)
                     }
                     _ => {
                         plain(&key)?;

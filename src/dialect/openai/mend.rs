@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::calls::MOST_CALLS;
 use super::delta::{self, Carried};
 use super::state::{Envelope, State};
 use super::{failure, finish};
@@ -42,7 +43,8 @@ pub(super) fn mend(
         return Err(failure::in_band(&Value::Object(chunk)));
     }
     let usage = chunk.shift_remove("usage").filter(Value::is_object);
-    let usage = usage.or_else(|| chunk.get("x_groq")?.get("usage").filter(|usage| usage.is_object()).cloned());
+    let usage =
+        usage.or_else(|| chunk.get("x_groq")?.get("usage").filter(|usage| usage.is_object()).cloned());
     let choices = match chunk.shift_remove("choices") {
         Some(Value::Array(choices)) => choices,
         None | Some(Value::Null) if usage.is_some() => Vec::new(),
@@ -113,6 +115,9 @@ fn sort_out(
         let seed = format!("{:?}/{index}", envelope.id);
         delta::mend(&mut delta, &mut known.calls, &seed);
         delta::number_lists(&mut delta);
+        if known.calls.len() > MOST_CALLS {
+            return Err(Failure::Protocol { detail: "more tool calls than any model makes" });
+        }
         let carried = delta::carried(&delta);
         mended.carried.content |= carried.content;
         mended.carried.text += carried.text;
@@ -132,11 +137,11 @@ fn sort_out(
     Ok([roles, contents, ends])
 }
 
-/// The reason, and the members that belong to it.
-fn ending(
-    reason: &str,
-    choice: &mut Map<String, Value>,
-) -> Result<(FinishReason, Map<String, Value>), Failure> {
+/// A finish reason, and the members that belong to it.
+type Ending = (FinishReason, Map<String, Value>);
+
+/// How a choice ends.
+fn ending(reason: &str, choice: &mut Map<String, Value>) -> Result<Ending, Failure> {
     let understood = finish::understand(reason)?;
     let mut members = Map::new();
     for name in ["stop_reason", "native_finish_reason"] {
@@ -150,7 +155,12 @@ fn ending(
     Ok((understood, members))
 }
 
-fn one(index: u64, delta: Map<String, Value>, extras: Map<String, Value>, end: Option<FinishReason>) -> Value {
+fn one(
+    index: u64,
+    delta: Map<String, Value>,
+    extras: Map<String, Value>,
+    end: Option<FinishReason>,
+) -> Value {
     let mut choice = Map::new();
     choice.insert("index".to_owned(), index.into());
     choice.insert("delta".to_owned(), delta.into());

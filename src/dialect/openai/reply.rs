@@ -18,6 +18,7 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     let body = trim(body);
     if simdutf8::basic::from_utf8(&body).is_ok()
         && let Some(look) = look(&body)
+        && (style.model.is_none() || look.stated.cost_usd.is_none())
     {
         let shown = style.model.as_ref().map(|model| json_string(model));
         let body = match shown {
@@ -31,10 +32,14 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
         return Ok(reply(body, look.stated, look.finish, look.text));
     }
     let mut answer = canonical(&body)?;
-    if let Some(model) = &style.model {
-        answer.insert("model".to_owned(), model.as_ref().into());
+    // Who may not see the upstream must not see its prices either.
+    let Some(model) = &style.model else { return Ok(of(answer)) };
+    answer.insert("model".to_owned(), model.as_ref().into());
+    let stated = answer.get("usage").map(usage::read).unwrap_or_default();
+    if let Some(Value::Object(usage)) = answer.get_mut("usage") {
+        usage::hide_cost(usage);
     }
-    Ok(of(answer))
+    Ok(Reply { reported_cost_usd: stated.cost_usd, ..of(answer) })
 }
 
 /// A mended answer as a reply.
@@ -93,7 +98,8 @@ pub(super) fn canonical(body: &Bytes) -> Result<Map<String, Value>, Failure> {
     if answer.get("object").and_then(Value::as_str) == Some("error") {
         return Err(failure::in_band(&Value::Object(answer)));
     }
-    let Some(Value::Array(choices)) = answer.get_mut("choices").filter(|choices| choices != &&Value::Array(vec![]))
+    let Some(Value::Array(choices)) =
+        answer.get_mut("choices").filter(|choices| choices != &&Value::Array(vec![]))
     else {
         return Err(Failure::Protocol { detail: "an answer without choices" });
     };
@@ -251,7 +257,8 @@ fn look_at_message(message: &Raw<'_>) -> Option<u64> {
 /// The bytes of a canonical call's arguments.
 fn look_at_call(call: &Raw<'_>) -> Option<usize> {
     let function = call.get(b"function")?;
-    let filled = |value: Option<Raw<'_>>| value.and_then(|value| value.inner()).is_some_and(|text| !text.is_empty());
+    let filled =
+        |value: Option<Raw<'_>>| value.and_then(|value| value.inner()).is_some_and(|text| !text.is_empty());
     let whole = filled(call.get(b"id")) && filled(call.get(b"type")) && filled(function.get(b"name"));
     let plain = call.get(b"index").is_none();
     (whole && plain).then(|| function.get(b"arguments")?.inner().map(<[u8]>::len)).flatten()

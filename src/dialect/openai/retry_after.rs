@@ -45,7 +45,8 @@ fn limits(headers: &HeaderMap, date: Option<&str>) -> Option<Duration> {
 fn in_body(body: &Value) -> Option<Duration> {
     let error = body.get("error").unwrap_or(body);
     let details = error.get("details").and_then(Value::as_array);
-    let delay = details.and_then(|details| details.iter().find_map(|detail| detail.get("retryDelay")?.as_str()));
+    let delay =
+        details.and_then(|details| details.iter().find_map(|detail| detail.get("retryDelay")?.as_str()));
     delay.and_then(duration).or_else(|| {
         let message = error.get("message")?.as_str()?;
         let (_, after) = message.split_once("try again in ")?;
@@ -97,21 +98,31 @@ fn until(text: &str, date: Option<&str>) -> Option<Duration> {
 
 fn epoch(text: &str) -> Option<SystemTime> {
     let number: u64 = text.parse().ok()?;
-    let since = if number >= 100_000_000_000 { Duration::from_millis(number) } else { Duration::from_secs(number) };
+    let since =
+        if number >= 100_000_000_000 { Duration::from_millis(number) } else { Duration::from_secs(number) };
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
-/// `2026-11-22T10:00:00Z`, by way of the HTTP date of the same moment.
+/// `2026-11-22T10:00:00Z`, with or without a fraction of a second.
 fn rfc3339(text: &str) -> Option<SystemTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (day, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let time = time.split('.').next()?;
-    let mut parts = day.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
-    // The day of the week is not checked by the parser.
-    httpdate::parse_http_date(&format!("Mon, {day} {month} {year} {time} GMT")).ok()
+    let numbers = |text: &str, by: char| -> Option<[u64; 3]> {
+        let numbers: Option<Vec<u64>> = text.split(by).map(|number| number.parse().ok()).collect();
+        numbers?.try_into().ok()
+    };
+    let [year, month, day] = numbers(day, '-')?;
+    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?;
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years that begin in March have their leap day at their end.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    let days = year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1;
+    // 719,468 days from 1 March of the year 0 to 1 January 1970.
+    let days = days.checked_sub(719_468)?;
+    (hour < 24 && minute < 60 && second <= 60).then_some(())?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
 }
 
 #[cfg(test)]
@@ -148,6 +159,17 @@ mod tests {
         assert_eq!(milliseconds(&[("retry-after", "-1")]), None);
         assert_eq!(milliseconds(&[("retry-after", "1e300")]), None);
         assert_eq!(milliseconds(&[("retry-after", "9999999")]), Some(LONGEST.as_millis()));
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        let seconds =
+            |text| rfc3339(text)?.duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs());
+        assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(seconds("2000-02-29T12:00:00.5Z"), Some(951_825_600));
+        assert_eq!(seconds("2026-11-22T10:00:09Z"), Some(1_795_341_609));
+        assert_eq!(seconds("1969-12-31T23:59:59Z"), None);
+        assert_eq!(seconds("2026-13-01T00:00:00Z"), None);
     }
 
     #[test]

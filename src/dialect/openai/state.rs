@@ -91,11 +91,7 @@ impl State {
     ///
     /// # Errors
     /// When the index is absurd.
-    pub(super) fn choice(
-        &mut self,
-        index: u64,
-        mut open: impl FnMut(usize),
-    ) -> Result<&mut Choice, Failure> {
+    pub(super) fn choice(&mut self, index: u64, mut open: impl FnMut(usize)) -> Result<&mut Choice, Failure> {
         const ABSURD: Failure = Failure::Protocol { detail: "a choice with an absurd index" };
         let index = usize::try_from(index).ok().filter(|index| *index < MOST_CHOICES).ok_or(ABSURD)?;
         while self.choices.len() <= index {

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::form::Form;
 use super::look::{Look, look};
 use super::mend::{self, Mended};
 use super::sink::Sink;
@@ -29,6 +30,8 @@ pub(super) struct Stream {
     state: State,
     watch: Watch,
     ended: bool,
+    /// The form of the last chunk.
+    form: Option<Form>,
     /// Chunks without choices that came before the first with some.
     preamble: Vec<Map<String, Value>>,
     /// The last `usage`, mended, and what stood beside it.
@@ -47,6 +50,7 @@ impl Stream {
             state: State::default(),
             watch: Watch::default(),
             ended: false,
+            form: None,
             preamble: Vec::new(),
             usage: None,
             beside_usage: Map::new(),
@@ -89,6 +93,10 @@ impl Stream {
         if simdutf8::basic::from_utf8(data).is_err() {
             return self.malformed();
         }
+        if self.pass_alike(event, sink) {
+            return Ok(Progress::More);
+        }
+        self.form = None;
         if let Ok(found) = look(&event.data, &self.state, &self.style) {
             self.pass(event, found, sink);
             return Ok(Progress::More);
@@ -106,6 +114,19 @@ impl Stream {
             true => Err(Failure::Protocol { detail: "too many events that cannot be read" }),
             false => Ok(Progress::More),
         }
+    }
+
+    /// Passes an event on that has the form of the last one.
+    fn pass_alike(&mut self, event: &Event, sink: &mut Sink<'_>) -> bool {
+        let Some(form) = &self.form else { return false };
+        let Some(text) = form.text(&event.data) else { return false };
+        self.watch.content_events += u32::from(!text.is_empty() || form.is_call());
+        self.watch.output_bytes += text.len() as u64;
+        match form.is_untouched() {
+            true => pass_bytes(event, sink),
+            false => sink.event(|out| form.write(&event.data, text, out)),
+        }
+        true
     }
 
     /// Passes a canonical event on.
@@ -127,12 +148,12 @@ impl Stream {
         self.watch.content_events += u32::from(found.content);
         self.watch.output_bytes += found.text;
         self.watch.finish = found.finish.or(self.watch.finish);
-        match &event.plain {
-            _ if !found.edits.is_empty() => sink.event(|out| splice::write(&event.data, &found.edits, out)),
-            Some(Plain::Chunk(range)) => sink.pass(range.clone()),
-            Some(Plain::Joined(bytes)) => sink.pass_bytes(bytes.clone()),
-            None => sink.event(|out| out.extend_from_slice(&event.data)),
+        match found.edits.is_empty() {
+            true => pass_bytes(event, sink),
+            false => sink.event(|out| splice::write(&event.data, &found.edits, out)),
         }
+        let (call, edits) = (found.is_call, found.edits);
+        self.form = found.said.map(|text| Form::new(event.data.clone(), text, call, edits));
     }
 
     /// Rebuilds an event that deviates.
@@ -162,7 +183,7 @@ impl Stream {
         }
         match (held, &self.state.envelope) {
             (None, _) => {}
-            (Some(chunk), _) if states_usage => self.beside_usage.extend(chunk),
+            (Some(chunk), _) if states_usage => self.beside_usage = chunk,
             (Some(chunk), Some(envelope)) => {
                 write(mend::complete(chunk, Vec::new(), envelope, &self.style), sink);
             }
@@ -206,9 +227,7 @@ impl Stream {
             (_, Some(usage)) => usage::write(usage),
             _ => return None,
         };
-        // What the upstream charges is not what this caller pays.
-        usage.shift_remove("cost");
-        usage.shift_remove("cost_details");
+        usage::hide_cost(&mut usage);
         let parsed = |text: &Option<String>| serde_json::from_str::<Value>(text.as_deref()?).ok();
         if let Some(cost) = parsed(&tail.cost).filter(Value::is_number) {
             usage.insert("cost".to_owned(), cost);
@@ -225,6 +244,16 @@ impl Stream {
 fn write(chunk: Map<String, Value>, sink: &mut Sink<'_>) {
     let text = Value::Object(chunk).to_string();
     sink.event(|out| out.extend_from_slice(text.as_bytes()));
+}
+
+/// Passes an event's data on unchanged; its very bytes where they have the usual
+/// frame.
+fn pass_bytes(event: &Event, sink: &mut Sink<'_>) {
+    match &event.plain {
+        Some(Plain::Chunk(range)) => sink.pass(range.clone()),
+        Some(Plain::Joined(bytes)) => sink.pass_bytes(bytes.clone()),
+        None => sink.event(|out| out.extend_from_slice(&event.data)),
+    }
 }
 
 impl Decoder for Stream {

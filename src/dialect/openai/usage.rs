@@ -99,6 +99,12 @@ pub(super) fn mend(stated: &mut Value) -> bool {
     true
 }
 
+/// Takes out what the upstream charges: it is not what this caller pays.
+pub(super) fn hide_cost(stated: &mut Map<String, Value>) {
+    stated.shift_remove("cost");
+    stated.shift_remove("cost_details");
+}
+
 /// A `usage` object that says `usage`, for upstreams that said nothing.
 pub(super) fn write(usage: &Usage) -> Map<String, Value> {
     let mut members = Map::new();

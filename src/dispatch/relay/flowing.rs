@@ -26,7 +26,23 @@ pub(super) struct Flowing {
     pub(super) content_events: u32,
 }
 
+/// After the finish reason only usage and the terminal marker are still to come.
+const AFTER_FINISH: Duration = Duration::from_secs(5);
+
 impl Flowing {
+    /// Whether nothing more is waited for. The timer that asks is coarse: a
+    /// silence after the finish reason is noticed with the next keep-alive.
+    pub(super) fn is_silent(&mut self, now: Instant) -> bool {
+        let silence = now.saturating_duration_since(self.last_content);
+        if silence < AFTER_FINISH || self.upstream.decoder.watch().finish.is_none() {
+            return silence >= self.idle;
+        }
+        let mut out = Vec::new();
+        let finished = self.upstream.decoder.end_of_input(&mut out).is_ok();
+        self.upstream.ready.extend(out);
+        finished || silence >= self.idle
+    }
+
     /// Reads the next bytes of the upstream and feeds them to the decoder.
     pub(super) fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(body) = &mut self.upstream.body else {

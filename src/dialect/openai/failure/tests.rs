@@ -96,14 +96,17 @@ fn refusals_keep_their_words_and_codes_become_strings() {
     assert_eq!(refusal.message, "bad param eter");
     assert_eq!(refusal.code.as_deref(), Some("400"));
     assert_eq!(refusal.param.as_deref(), Some("n"));
-    let failed = json!({"error": {"message": "x", "code": "tool_use_failed", "failed_generation": "<function"}});
+    let failed =
+        json!({"error": {"message": "x", "code": "tool_use_failed", "failed_generation": "<function"}});
     assert_eq!(status(400, &failed), Failure::Server { status: 400 });
 }
 
 #[test]
 fn web_pages_are_never_quoted() {
     let page = b"<!DOCTYPE html><html><body>secret internal host</body></html>";
-    let Failure::Refused(refusal) = of_status(StatusCode::BAD_REQUEST, &HeaderMap::new(), page) else { panic!() };
+    let Failure::Refused(refusal) = of_status(StatusCode::BAD_REQUEST, &HeaderMap::new(), page) else {
+        panic!()
+    };
     assert!(!refusal.message.contains("secret"));
     let inside = json!({"error": {"message": "upstream said <HTML>secret"}});
     let Failure::Refused(refusal) = status(400, &inside) else { panic!() };

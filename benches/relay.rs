@@ -1,0 +1,144 @@
+//! What it costs to read a request and to pass a stream on, without any network.
+//!
+//! `cargo bench --bench relay`
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use merit::catalog::{Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Provider, Timeouts};
+use merit::dialect::{Codec, Progress, Style, codec};
+use merit::request::ChatRequest;
+use serde_json::json;
+use std::hint::black_box;
+use std::sync::Arc;
+
+/// Events of one stream: a long answer.
+const EVENTS: usize = 1_000;
+
+fn openai() -> &'static dyn Codec {
+    codec(Dialect::OpenAi).unwrap_or_else(|| unreachable!("it is built in"))
+}
+
+/// A stream as OpenAI sends it when usage is asked for.
+fn stream(reasoning: &str) -> Bytes {
+    let chunk = |delta: serde_json::Value, finish: Option<&str>| {
+        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
+        let chunk = json!({
+            "id": "chatcmpl-BmaV0bbUGmCXfTYdPGmVJGKOZbCAC", "object": "chat.completion.chunk", "created": 1_763_800_000,
+            "model": "gpt-4o-mini-2024-07-18", "service_tier": "default", "system_fingerprint": "fp_34a54ae93c",
+            "choices": [choice], "usage": null
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let mut text = chunk(json!({"role": "assistant", "content": "", "refusal": null}), None);
+    for index in 0..EVENTS {
+        text.push_str(&chunk(json!({ reasoning: format!(" token{index}") }), None));
+    }
+    text.push_str(&chunk(json!({}), Some("stop")));
+    text.push_str("data: [DONE]\n\n");
+    Bytes::from(text)
+}
+
+fn relay(source: &Bytes, size: usize, style: &Style) -> usize {
+    let mut decoder = openai().stream(style);
+    let mut out = Vec::new();
+    let mut bytes = 0;
+    let mut at = 0;
+    while at < source.len() {
+        let end = (at + size).min(source.len());
+        match decoder.feed(source.slice(at..end), &mut out) {
+            Ok(Progress::More) => {}
+            Ok(Progress::Ended) => break,
+            Err(failure) => unreachable!("{failure:?}"),
+        }
+        bytes += out.drain(..).map(|piece| piece.len()).sum::<usize>();
+        at = end;
+    }
+    bytes
+}
+
+fn streams(criterion: &mut Criterion) {
+    let asked = Style { model: None, include_usage: true };
+    let renamed = Style { model: Some("our-model".into()), include_usage: false };
+    for (name, style, member) in [
+        ("untouched", &asked, "content"),
+        ("spliced", &renamed, "content"),
+        ("reasoning", &asked, "reasoning"),
+    ] {
+        let source = stream(member);
+        let mut group = criterion.benchmark_group(format!("relay/{name}"));
+        group.throughput(Throughput::BytesDecimal(source.len() as u64));
+        for size in [64, 256, 1_024, 4_096, 16_384] {
+            group.bench_with_input(BenchmarkId::new("bytes", size), &size, |bencher, size| {
+                bencher.iter(|| relay(black_box(&source), *size, style));
+            });
+        }
+        group.throughput(Throughput::Elements(EVENTS as u64));
+        group.bench_function("events/1024", |bencher| {
+            bencher.iter(|| relay(black_box(&source), 1_024, style));
+        });
+        group.finish();
+    }
+}
+
+fn endpoint() -> Endpoint {
+    let provider = Provider {
+        name: "p".to_owned(),
+        dialect: Dialect::OpenAi,
+        base_url: http::Uri::from_static("http://127.0.0.1/v1"),
+        auth: Auth::None,
+        key: None,
+        headers: http::HeaderMap::new(),
+        quirks: Vec::new(),
+        timeouts: Timeouts::default(),
+    };
+    Endpoint {
+        id: EndpointId(0),
+        identity: "p/m".into(),
+        provider: Arc::new(provider),
+        model: ModelId(0),
+        upstream: "upstream-model".to_owned(),
+        rates: None,
+        price_source: None,
+        capabilities: Capabilities::ALL,
+        context: None,
+        max_output: None,
+        quality: 0.5,
+        region: None,
+    }
+}
+
+/// A conversation of prose and code, with an escape every few words.
+fn request(bytes: usize) -> Bytes {
+    let line = "fn main() {\n    println!(\"hello, world\");\n}\nand then some prose that explains it.\n";
+    let message = json!({"role": "user", "content": line.repeat(20)});
+    let each = message.to_string().len();
+    let mut messages = vec![message; bytes / each];
+    messages.push(
+        json!({"role": "user", "content": "x".repeat(bytes.saturating_sub(bytes / each * each + 120))}),
+    );
+    json!({"model": "our-model", "temperature": 0.7, "stream": true, "messages": messages, "max_tokens": 500})
+        .to_string()
+        .into()
+}
+
+fn requests(criterion: &mut Criterion) {
+    let endpoint = endpoint();
+    let mut group = criterion.benchmark_group("request");
+    for size in [300, 8_600, 200_000] {
+        let body = request(size);
+        group.throughput(Throughput::BytesDecimal(body.len() as u64));
+        group.bench_with_input(BenchmarkId::new("read", size), &body, |bencher, body| {
+            bencher.iter(|| ChatRequest::read(black_box(body.clone())));
+        });
+        group.bench_with_input(BenchmarkId::new("read and encode", size), &body, |bencher, body| {
+            bencher.iter(|| {
+                let request = ChatRequest::read(black_box(body.clone())).ok()?;
+                openai().encode(&request, &endpoint).ok()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, streams, requests);
+criterion_main!(benches);
