@@ -7,16 +7,27 @@ pub mod error;
 pub mod models;
 pub mod respond;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, get, post};
-use http::{HeaderValue, Method};
+use axum::routing::{MethodRouter, any, get};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+use tower::Layer;
 
 use crate::app::App;
+use crate::app::listen::{Answer, Answering};
 use crate::catalog::Dialect;
+use crate::dispatch::ticket::{request_id, unix_ms};
 use error::Error;
+
+/// No browser may take an answer for something else than it says it is.
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// Paths of the contract that answer 501 until they are built.
 const LATER: &[&str] = &[
@@ -33,9 +44,41 @@ const LATER: &[&str] = &[
     "/feedback",
 ];
 
-/// All routes. Each exists with and without `/v1`, and with a trailing slash
-/// (see [`normalise`]).
-pub fn router(app: App) -> Router {
+/// What nearly all requests ask for, in every way it may be written.
+const CHAT: [&str; 4] =
+    ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/", "/chat/completions/"];
+
+/// Answers what comes to the API listener.
+#[derive(Debug, Clone)]
+pub struct Front {
+    app: App,
+    router: Router,
+}
+
+impl Front {
+    /// All paths.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        Front { router: router(app.clone()), app }
+    }
+}
+
+impl Answer for Front {
+    /// Chat requests do not take the way through the router and its layers,
+    /// which costs several boxed futures and a map of extensions: more than
+    /// deciding between three endpoints does.
+    fn answer(&self, request: Request<Incoming>, closing: &Arc<Notify>) -> Answering {
+        if request.method() == Method::POST && CHAT.contains(&request.uri().path()) {
+            Box::pin(chat::chat(self.app.clone(), request, Arc::clone(closing)))
+        } else {
+            self.router.answer(request, closing)
+        }
+    }
+}
+
+/// All routes but [`CHAT`]. Each exists with and without `/v1`, and with a
+/// trailing slash (see [`normalise`]).
+fn router(app: App) -> Router {
     let mut router = Router::new()
         .route("/", get(|| async { "Merit\n" }))
         .route("/livez", get(|| async { "ok\n" }))
@@ -43,7 +86,7 @@ pub fn router(app: App) -> Router {
     for prefix in ["", "/v1"] {
         let both = |path: &str| format!("{prefix}{path}");
         router = router
-            .route(&both("/chat/completions"), only(post(chat_completions)))
+            .route(&both("/chat/completions"), any(wrong_method))
             .route(&both("/models"), only(get(models::list)))
             .route(&both("/models/{*id}"), only(get(models::one)))
             .route(&both("/decisions/{id}"), only(get(decisions::one)));
@@ -51,16 +94,15 @@ pub fn router(app: App) -> Router {
             router = router.route(&both(path), any(later));
         }
     }
-    router.fallback(unknown).layer(axum::middleware::from_fn(normalise)).with_state(app)
+    let router = router.fallback(unknown).with_state(app);
+    // Around the router, not in it: a layer of its own sees a request only
+    // after the route has been chosen.
+    Router::new().fallback_service(axum::middleware::from_fn(normalise).layer(router))
 }
 
 /// A route whose other methods get a proper 405.
 fn only(route: MethodRouter<App>) -> MethodRouter<App> {
     route.fallback(wrong_method)
-}
-
-async fn chat_completions(State(app): State<App>, request: Request) -> Response {
-    chat::chat(app, request).await
 }
 
 async fn ready(State(app): State<App>) -> (http::StatusCode, &'static str) {
@@ -72,7 +114,7 @@ async fn ready(State(app): State<App>) -> (http::StatusCode, &'static str) {
 }
 
 /// In the contract, but not built yet. The credential is checked all the same.
-async fn later(State(app): State<App>, request: Request) -> Response {
+async fn later(State(app): State<App>, request: Request<Body>) -> Response {
     let path = request.uri().path().to_owned();
     let dialect = dialect_of(&path);
     let error = match chat::authenticate(&app.generation(), request.headers()) {
@@ -82,19 +124,19 @@ async fn later(State(app): State<App>, request: Request) -> Response {
     plain(&app, &request, &error, dialect)
 }
 
-async fn unknown(State(app): State<App>, request: Request) -> Response {
+async fn unknown(State(app): State<App>, request: Request<Body>) -> Response {
     let error = Error::unknown_path(request.uri().path());
     plain(&app, &request, &error, dialect_of(request.uri().path()))
 }
 
-async fn wrong_method(State(app): State<App>, request: Request) -> Response {
+async fn wrong_method(State(app): State<App>, request: Request<Body>) -> Response {
     let error = Error::method_not_allowed(request.method().as_str(), request.uri().path());
     plain(&app, &request, &error, dialect_of(request.uri().path()))
 }
 
 /// An error of a path that has no ticket of its own: it gets one here, so that
 /// it too has an id, is counted and is logged.
-fn plain(app: &App, request: &Request, error: &Error, dialect: Dialect) -> Response {
+fn plain(app: &App, request: &Request<Body>, error: &Error, dialect: Dialect) -> Response {
     respond::error(app.arrive(&app.generation(), request.headers()), error, dialect)
 }
 
@@ -105,7 +147,7 @@ fn dialect_of(path: &str) -> Dialect {
 
 /// `/v1/models/` is `/v1/models`. A path that is written differently (`//v1`,
 /// `/v1/../x`, encoded slashes) is not normalised: it is unknown.
-async fn normalise(mut request: Request, next: axum::middleware::Next) -> Response {
+async fn normalise(mut request: Request<Body>, next: axum::middleware::Next) -> Response {
     let path = request.uri().path();
     if path.len() > 1
         && path.ends_with('/')
@@ -118,7 +160,13 @@ async fn normalise(mut request: Request, next: axum::middleware::Next) -> Respon
     if head {
         *response.body_mut() = Body::empty();
     }
-    response.headers_mut().entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
+    let headers = response.headers_mut();
+    headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(NOSNIFF);
+    if !headers.contains_key("x-request-id")
+        && let Ok(id) = HeaderValue::from_str(&request_id(unix_ms()).hyphenated().to_string())
+    {
+        headers.insert("x-request-id", id);
+    }
     response
 }
 

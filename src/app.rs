@@ -228,7 +228,7 @@ impl App {
     }
 
     /// Serves both listeners and the background tasks until [`App::drain`].
-    pub async fn serve(&self, api: (TcpListener, axum::Router), admin: (TcpListener, axum::Router)) {
+    pub async fn serve(&self, api: (TcpListener, impl listen::Answer), admin: (TcpListener, axum::Router)) {
         let server = &self.started_with.server;
         let limits = listen::Limits {
             connections: server.max_connections,

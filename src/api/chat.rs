@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
+use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::request::Parts;
 use http::{HeaderMap, Request};
+use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -26,14 +28,16 @@ use crate::units::NanoUsd;
 /// Answers a chat request, whatever happens. The ticket settles (stage 9) when
 /// it is dropped: with the response, at the end of its stream, or because the
 /// caller hung up.
-pub async fn chat(app: App, http: Request<Body>) -> Response {
+pub async fn chat(app: App, http: Request<Incoming>, closing: Arc<Notify>) -> Response {
     let (head, body) = http.into_parts();
     let generation = app.generation();
     let mut ticket = app.arrive(&generation, &head.headers);
-    match stages(&app, &generation, &mut ticket, &head, body).await {
-        Ok(()) => answer(ticket, head.extensions.get::<Arc<Notify>>().cloned()).await,
+    let mut response = match stages(&app, &generation, &mut ticket, &head, body).await {
+        Ok(()) => answer(ticket, closing).await,
         Err(error) => respond::error(ticket, &error, Dialect::OpenAi),
-    }
+    };
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, super::NOSNIFF);
+    response
 }
 
 /// Stages 1 to 6: from headers and bytes to a decision that is paid for.
@@ -42,7 +46,7 @@ async fn stages(
     generation: &Generation,
     ticket: &mut Ticket,
     head: &Parts,
-    body: Body,
+    body: Incoming,
 ) -> Result<(), Error> {
     let caller = authenticate(generation, &head.headers)?; // 1
     ticket.caller = Some(Arc::clone(&caller));
@@ -73,7 +77,7 @@ async fn stages(
 
 /// Stages 7 and 8. A stream's headers wait for its first content, but not
 /// longer than the hold-back; then the relay goes on waiting in their stead.
-async fn answer(ticket: Ticket, closing: Option<Arc<Notify>>) -> Response {
+async fn answer(ticket: Ticket, closing: Arc<Notify>) -> Response {
     let stream = ticket.request.as_ref().is_some_and(|request| request.stream);
     let hold = ticket.shared.relay.hold;
     let shared = Arc::clone(&ticket.shared);
@@ -121,7 +125,10 @@ pub fn authenticate(generation: &Generation, headers: &HeaderMap) -> Result<Arc<
 ///
 /// # Errors
 /// Whatever is wrong with the body.
-pub async fn read(generation: &Generation, headers: &HeaderMap, body: Body) -> Result<ChatRequest, Error> {
+pub async fn read<B>(generation: &Generation, headers: &HeaderMap, body: B) -> Result<ChatRequest, Error>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let bytes = body::read(headers, body, generation.settings.server.request_body).await?;
     let bad = |bad: crate::request::BadRequest| Error::invalid_request(bad.message, bad.param);
     let mut request = ChatRequest::read(bytes).map_err(bad)?;

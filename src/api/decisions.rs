@@ -49,7 +49,7 @@ fn shown(record: &Record, caller: &Caller) -> Value {
                 "status": record.status,
                 "attempts": record.attempts.len(),
                 "total_ms": record.total_ms,
-                "cost_usd": record.cost_usd,
+                "cost_usd": record.cost_usd.map(|cost| cost.to_string()),
             })
         }
     }

@@ -1,11 +1,12 @@
 //! From a result to the caller's response: headers, body, and nothing the
 //! caller may not see.
 
+use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use super::error::Error;
 use crate::accounts::Expose;
 use crate::app::Generation;
-use crate::catalog::Dialect;
+use crate::catalog::{Dialect, EndpointId};
 use crate::dialect::Reply;
 use crate::dispatch::attempt::Answer;
 use crate::dispatch::relay::estimate;
@@ -25,14 +26,14 @@ use crate::outcome::Failure;
 use crate::telemetry::Outcome;
 
 /// The response to a request that some upstream answers.
-pub fn won(ticket: Ticket, won: Won, closing: Option<Arc<Notify>>) -> Response {
+pub fn won(ticket: Ticket, mut won: Won, closing: Arc<Notify>) -> Response {
     match won.answer {
-        Answer::Whole(reply) => whole(ticket, reply, &won.passed, won.flight.endpoint),
+        Answer::Whole(reply) => whole(ticket, reply, won.passed, won.flight.endpoint),
         Answer::Stream(_) => {
-            let mut headers = identity(&ticket);
-            provenance(&ticket, won.flight.endpoint, true, &mut headers);
-            headers.extend(won.passed.clone());
-            stream(headers, Relay::flowing(ticket, won, closing, event))
+            let mut lines = identity(&ticket);
+            provenance(&ticket, won.flight.endpoint, true, &mut lines);
+            let passed = shown(&ticket, std::mem::take(&mut won.passed));
+            stream(lines.with(passed), Relay::flowing(ticket, won, closing, event))
         }
     }
 }
@@ -41,8 +42,8 @@ pub fn won(ticket: Ticket, won: Won, closing: Option<Arc<Notify>>) -> Response {
 fn whole(
     mut ticket: Ticket,
     reply: Reply,
-    passed: &HeaderMap,
-    endpoint: crate::catalog::EndpointId,
+    passed: HeaderMap,
+    endpoint: EndpointId,
 ) -> Response {
     let usage = reply.usage.unwrap_or_else(|| {
         ticket.shared.metrics.usage_estimated.with_label_values(&["missing"]).inc();
@@ -53,13 +54,13 @@ fn whole(
     ticket.ttft = None;
     ticket.outcome = Outcome::Ok;
     ticket.status = 200;
-    let mut headers = identity(&ticket);
-    provenance(&ticket, endpoint, false, &mut headers);
-    headers.extend(passed.clone());
+    let mut lines = identity(&ticket);
+    provenance(&ticket, endpoint, false, &mut lines);
     if let Some(cost) = ticket.served.as_ref().and_then(|served| served.cost) {
-        put(&mut headers, "x-merit-cost-usd", &cost.to_string());
+        lines.put(COST, cost);
     }
-    timing(&ticket, &mut headers);
+    timing(&ticket, &mut lines);
+    let mut headers = lines.with(shown(&ticket, passed));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     ticket.settle();
     let mut response = Response::new(Body::from(reply.body));
@@ -77,9 +78,9 @@ pub fn error(mut ticket: Ticket, error: &Error, dialect: Dialect) -> Response {
         (Some(_), false) => Error { details: None, ..error.clone() }.response(dialect),
         _ => error.response(dialect),
     };
-    response.headers_mut().extend(identity(&ticket));
+    response.headers_mut().extend(identity(&ticket).headers);
     if exposed && !ticket.attempts.is_empty() {
-        response.headers_mut().insert("x-merit-attempts", HeaderValue::from(ticket.attempts.len()));
+        response.headers_mut().insert(ATTEMPTS, HeaderValue::from(ticket.attempts.len()));
     }
     ticket.settle();
     response
@@ -120,7 +121,7 @@ impl Early {
     /// Taken before the ticket goes on its way.
     #[must_use]
     pub fn of(ticket: &Ticket) -> Self {
-        Early(identity(ticket))
+        Early(identity(ticket).headers)
     }
 
     /// The response when the process ends before anybody has answered.
@@ -147,73 +148,105 @@ fn stream(mut headers: HeaderMap, relay: Relay) -> Response {
     response
 }
 
+/// Names of our own headers, parsed when this is compiled.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+const WARNINGS: HeaderName = HeaderName::from_static("x-merit-warnings");
+const MODEL: HeaderName = HeaderName::from_static("x-merit-model");
+const PROVIDER: HeaderName = HeaderName::from_static("x-merit-provider");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-merit-attempts");
+const FALLBACK: HeaderName = HeaderName::from_static("x-merit-fallback");
+const DECISION: HeaderName = HeaderName::from_static("x-merit-decision");
+const COST: HeaderName = HeaderName::from_static("x-merit-cost-usd");
+const TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Response headers being written. All their values are pieces of one buffer:
+/// one allocation for a response, not two for each header.
+struct Lines {
+    headers: HeaderMap,
+    text: BytesMut,
+}
+
+impl Lines {
+    /// Room for what a usual response says.
+    fn new() -> Self {
+        Lines { headers: HeaderMap::with_capacity(16), text: BytesMut::with_capacity(448) }
+    }
+
+    /// Sets a header whose value comes from configuration or from us; what cannot
+    /// be a header is left out.
+    fn put(&mut self, name: HeaderName, value: impl Display) {
+        // Writing to memory cannot fail.
+        let _ = write!(self.text, "{value}");
+        if let Ok(value) = HeaderValue::from_maybe_shared(self.text.split().freeze()) {
+            self.headers.insert(name, value);
+        }
+    }
+
+    /// Together with what an upstream said.
+    fn with(mut self, passed: HeaderMap) -> HeaderMap {
+        self.headers.extend(passed);
+        self.headers
+    }
+}
+
 /// Who this request is: on every response.
-fn identity(ticket: &Ticket) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(16);
-    let mut text = uuid::Uuid::encode_buffer();
-    put(&mut headers, "x-request-id", ticket.id.hyphenated().encode_lower(&mut text));
+fn identity(ticket: &Ticket) -> Lines {
+    let mut lines = Lines::new();
+    lines.put(REQUEST_ID, ticket.id.hyphenated());
     if let Some(id) = &ticket.client_id {
-        put(&mut headers, "x-client-request-id", id);
+        lines.put(CLIENT_REQUEST_ID, id);
     }
     if !ticket.warnings.is_empty() {
-        put(&mut headers, "x-merit-warnings", &ticket.warnings.join("; "));
+        lines.put(WARNINGS, ticket.warnings.join("; "));
     }
-    headers
+    lines
 }
 
 /// Who answered and why, as far as the caller may see it. `under_way`: the
 /// attempt that won is not in the record yet.
-fn provenance(
-    ticket: &Ticket,
-    endpoint: crate::catalog::EndpointId,
-    under_way: bool,
-    headers: &mut HeaderMap,
-) {
+fn provenance(ticket: &Ticket, endpoint: EndpointId, under_way: bool, lines: &mut Lines) {
     let expose = ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
     let catalog = &ticket.fleet.catalog;
     let chosen = catalog.endpoint(endpoint);
     let attempts = ticket.attempts.len() + usize::from(under_way);
     if expose != Expose::None {
-        put(headers, "x-merit-model", &catalog.model(chosen.model).name);
+        lines.put(MODEL, &catalog.model(chosen.model).name);
     }
-    headers.insert("x-merit-attempts", HeaderValue::from(attempts));
+    lines.put(ATTEMPTS, attempts);
     if expose == Expose::Full {
-        put(headers, "x-merit-provider", &chosen.provider.name);
+        lines.put(PROVIDER, &chosen.provider.name);
         if let Some(first) = ticket.attempts.first().filter(|_| attempts > 1) {
-            put(
-                headers,
-                "x-merit-fallback",
-                &format!("{}>{}:{}", first.endpoint, chosen.identity, first.result),
-            );
+            lines.put(FALLBACK, format_args!("{}>{}:{}", first.endpoint, chosen.identity, first.result));
         }
         if let Some(decision) = &ticket.decision {
-            let margin =
-                decision.margin_usd.map_or_else(|| "none".to_owned(), |margin| format!("{margin:.9}"));
             let first = decision.first().map_or("none", |first| &catalog.endpoint(first.id).identity);
             let generation = ticket.fleet.generation;
-            let text =
-                format!("winner={first}; margin_usd={margin}; config={generation}; prices={generation}");
-            put(headers, "x-merit-decision", &text);
+            let rest = format_args!("config={generation}; prices={generation}");
+            match decision.margin_usd {
+                Some(margin) => {
+                    lines.put(DECISION, format_args!("winner={first}; margin_usd={margin:.9}; {rest}"));
+                }
+                None => lines.put(DECISION, format_args!("winner={first}; margin_usd=none; {rest}")),
+            }
         }
     } else if attempts > 1 {
-        put(headers, "x-merit-fallback", "yes");
+        lines.put(FALLBACK, "yes");
     }
+}
+
+/// The upstream's own headers, for those who may see it: they tell the vendor.
+fn shown(ticket: &Ticket, passed: HeaderMap) -> HeaderMap {
+    let full = ticket.caller.as_ref().is_some_and(|caller| caller.expose == Expose::Full);
+    if full { passed } else { HeaderMap::new() }
 }
 
 /// Where the time went.
-fn timing(ticket: &Ticket, headers: &mut HeaderMap) {
+fn timing(ticket: &Ticket, lines: &mut Lines) {
     let total = ticket.started.elapsed();
     let ours = milliseconds(total.saturating_sub(ticket.upstream));
-    let text = format!("merit;dur={ours:.3}, upstream;dur={:.3}", milliseconds(ticket.upstream));
-    put(headers, "server-timing", &text);
-}
-
-/// Sets a header whose value comes from configuration or from us; what cannot
-/// be a header is left out.
-fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
+    let upstream = milliseconds(ticket.upstream);
+    lines.put(TIMING, format_args!("merit;dur={ours:.3}, upstream;dur={upstream:.3}"));
 }
 
 /// Every endpoint that cannot serve, with the constraint that binds.

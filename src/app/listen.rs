@@ -14,7 +14,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use answer::Serve;
+pub use answer::{Answer, Answering};
 use watch::{Watch, Watched};
 
 mod answer;
@@ -50,9 +50,9 @@ const HEADERS: usize = 64;
 
 /// Accepts connections until `stop`, then lets those that are open finish
 /// their requests. Connections run on `tracker`; `kill` ends them at once.
-pub async fn serve(
+pub async fn serve<A: Answer>(
     listener: TcpListener,
-    router: Router,
+    answer: A,
     limits: Limits,
     stop: CancellationToken,
     kill: CancellationToken,
@@ -94,7 +94,7 @@ pub async fn serve(
             continue;
         }
         let connection =
-            Connection { router: router.clone(), limits, stop: stop.clone(), kill: kill.clone() };
+            Connection { answer: answer.clone(), limits, stop: stop.clone(), kill: kill.clone() };
         let builder = Arc::clone(&builder);
         tracker.spawn(async move {
             connection.run(stream, &builder).await;
@@ -103,18 +103,18 @@ pub async fn serve(
     }
 }
 
-struct Connection {
-    router: Router,
+struct Connection<A> {
+    answer: A,
     limits: Limits,
     stop: CancellationToken,
     kill: CancellationToken,
 }
 
-impl Connection {
+impl<A: Answer> Connection<A> {
     async fn run(self, stream: TcpStream, builder: &Builder<TokioExecutor>) {
         let watch = Arc::new(Watch::new());
         let io = Watched { inner: TokioIo::new(stream), watch: Arc::clone(&watch) };
-        let service = Serve { router: self.router, watch: Arc::clone(&watch) };
+        let service = Serve { answer: self.answer, watch: Arc::clone(&watch) };
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         let mut stopping = false;
         let mut timer = std::pin::pin!(tokio::time::sleep(self.limits.headers));

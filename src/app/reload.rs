@@ -115,6 +115,7 @@ impl App {
         }
         tracing::info!(generation = number, added = ?report.added, removed = ?report.removed, "configuration reloaded");
         self.forget_clients(&new);
+        new.fleet.wake(&old.fleet);
         self.current.store(Arc::new(new));
         report.generation = number;
         Ok(report)
@@ -167,22 +168,35 @@ fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded 
 
 /// Reloads when a file of the configuration changes.
 pub async fn watch(app: App, stop: CancellationToken) {
-    let mut seen = marks(app.generation().loaded.files.clone()).await;
+    let mut seen = marks(&app).await;
+    // These marks are younger than what was read: a change in between shows
+    // only when everything is read again.
+    let mut sure = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
-        let now = marks(app.generation().loaded.files.clone()).await;
-        if now == seen {
+        let same = marks(&app).await == seen;
+        if same && sure {
             continue;
         }
-        // Writers often write twice: wait until it is quiet.
-        tokio::time::sleep(LOOK / 5).await;
-        seen = marks(app.generation().loaded.files.clone()).await;
+        if !same {
+            // Writers often write twice: wait until it is quiet.
+            tokio::time::sleep(LOOK / 5).await;
+        }
+        // Before reading, so that the next look notices what changes meanwhile.
+        seen = marks(&app).await;
+        if same && app.reload(true).await.is_ok_and(|report| !report.changed) {
+            sure = true;
+            continue;
+        }
         // What went wrong is logged, counted and shown by /readyz?verbose.
-        if app.reload(false).await.is_ok() {
-            seen = marks(app.generation().loaded.files.clone()).await;
+        drop(app.reload(false).await);
+        let now = marks(&app).await;
+        sure = now.iter().map(|(file, _)| file).eq(seen.iter().map(|(file, _)| file));
+        if !sure {
+            seen = now;
         }
     }
 }
@@ -190,7 +204,9 @@ pub async fn watch(app: App, stop: CancellationToken) {
 /// What tells one state of a file from another.
 type Mark = (PathBuf, Option<(SystemTime, u64, u64)>);
 
-async fn marks(files: Vec<PathBuf>) -> Vec<Mark> {
+/// All files of the configuration in force, as they are now.
+async fn marks(app: &App) -> Vec<Mark> {
+    let files = app.generation().loaded.files.clone();
     let look = move || {
         files
             .into_iter()

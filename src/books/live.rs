@@ -99,6 +99,11 @@ impl Live {
         }
     }
 
+    /// The endpoint is asked with another credential from now on.
+    pub fn new_credential(&self) {
+        self.lock().rest.new_credential();
+    }
+
     /// An attempt begins.
     pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);

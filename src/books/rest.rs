@@ -77,6 +77,13 @@ impl Rest {
         self.times = 0;
     }
 
+    /// The credential is another one now: what was held against the old one is
+    /// over.
+    pub fn new_credential(&mut self) {
+        self.resting = self.resting.filter(|resting| resting.why == Why::RateLimit);
+        self.times = 0;
+    }
+
     /// Tells times by another clock: what was `until` is now `at`.
     pub(super) fn shift(&mut self, until: Duration, at: Duration) {
         if let Some(resting) = &mut self.resting {
@@ -117,6 +124,16 @@ mod tests {
         rest.succeeded();
         rest.begin(Why::RateLimit, None, 1.0, now);
         assert_eq!(rest.resting(now).unwrap().until.saturating_sub(now), SECOND.mul_f64(1.2));
+    }
+
+    #[test]
+    fn a_new_credential_ends_what_was_held_against_the_old_one() {
+        for (why, rests) in [(Why::Key, false), (Why::Quota, false), (Why::RateLimit, true)] {
+            let mut rest = Rest::default();
+            rest.begin(why, Some(SECOND * 30), 0.5, SECOND);
+            rest.new_credential();
+            assert_eq!(rest.resting(SECOND * 2).is_some(), rests, "{why:?}");
+        }
     }
 
     #[test]

@@ -100,9 +100,9 @@ fn describe(out: &mut String, candidate: &Value) {
     let name = candidate.get("endpoint").map(plain).unwrap_or_default();
     let Some(score) = candidate.get("score").and_then(Value::as_object) else { return };
     let usd = |value: &Value| value.as_f64().map_or_else(|| plain(value), |usd| format!("{usd:.9}"));
-    let total = score.get("total_usd").map(usd).unwrap_or_default();
+    let total = score.get("total").map(usd).unwrap_or_default();
     let _ = writeln!(out, "  ${total}  {name}");
-    for (term, value) in score.iter().filter(|(term, _)| *term != "total_usd") {
+    for (term, value) in score.iter().filter(|(term, _)| *term != "total") {
         let _ = writeln!(out, "      {term:<22} {}", usd(value));
     }
 }

@@ -90,7 +90,7 @@ pub async fn gateway(origin: Origin, ready: impl FnOnce(&App)) -> ExitCode {
     };
     ready(&app);
     let watching = tokio::spawn(signals.obey(app.clone()));
-    app.serve((api, api::router(app.clone())), (admin, admin::router(app.clone()))).await;
+    app.serve((api, api::Front::new(app.clone())), (admin, admin::router(app.clone()))).await;
     watching.abort();
     ExitCode::SUCCESS
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::environment::Environment;
-use super::tree::{Node, Origin};
+use super::tree::{Node, Origin, Value};
 
 /// A vendor that is known.
 #[derive(Debug)]
@@ -94,11 +94,20 @@ impl Vendor {
 }
 
 /// Where no provider is configured: every vendor whose key variable is set.
+/// Variables that change something about a vendor, as
+/// `MERIT__PROVIDERS__OPENAI__BASE_URL` does, do not configure a provider.
 pub(super) fn switch_on(tree: &mut Node, environment: &Environment) {
-    if tree.get("providers").and_then(Node::table).is_some_and(|providers| !providers.is_empty()) {
+    let providers = tree.get("providers").and_then(Node::table);
+    let named: Vec<&String> = providers.into_iter().flat_map(|providers| providers.keys()).collect();
+    if !named.iter().all(|name| find(name).is_some())
+        || tree.get("providers").is_some_and(|providers| !is_from_environment(providers))
+    {
         return;
     }
-    let set = all().iter().filter(|vendor| vendor.key_in(environment).is_some());
+    let wanted = |vendor: &&Vendor| {
+        vendor.key_in(environment).is_some() || named.iter().any(|name| *name == vendor.slug)
+    };
+    let set = all().iter().filter(wanted);
     let providers: serde_json::Map<String, Json> =
         set.map(|vendor| (vendor.slug.to_owned(), serde_json::json!({ "vendor": vendor.slug }))).collect();
     if let (false, Some(table)) = (providers.is_empty(), tree.table_mut()) {
@@ -106,7 +115,18 @@ pub(super) fn switch_on(tree: &mut Node, environment: &Environment) {
             &Json::Object(providers),
             &Origin::Environment("the variables that are set".into()),
         );
-        table.insert("providers".to_owned(), on);
+        let changes = table.insert("providers".to_owned(), on);
+        if let (Some(changes), Some(on)) = (changes, table.get_mut("providers")) {
+            on.overlay(changes);
+        }
+    }
+}
+
+/// Whether every value here was set by a variable.
+fn is_from_environment(node: &Node) -> bool {
+    match &node.value {
+        Value::Table(entries) => entries.values().all(is_from_environment),
+        Value::Scalar(_) | Value::List(_) => matches!(node.origin, Origin::Environment(_)),
     }
 }
 

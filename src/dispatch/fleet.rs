@@ -1,12 +1,13 @@
 //! The endpoints of one configuration generation, ready to be used: for each
 //! its live state, its prepared target and its metric handles.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Target;
 use crate::books::{Books, Lengths, Live};
-use crate::catalog::{Catalog, EndpointId};
+use crate::catalog::{Catalog, Endpoint, EndpointId};
 use crate::dialect;
 use crate::telemetry::{EndpointMetrics, Metrics};
 
@@ -65,6 +66,18 @@ impl Fleet {
         let fleet = Fleet { generation, catalog, members };
         fleet.publish_prices(metrics);
         fleet
+    }
+
+    /// Wakes the endpoints whose credential is not the one of the generation
+    /// `before`: a rotated key must not wait out the rest of the old one.
+    pub fn wake(&self, before: &Fleet) {
+        let old: HashMap<&str, &Endpoint> =
+            before.catalog.endpoints.iter().map(|endpoint| (&*endpoint.identity, endpoint)).collect();
+        for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
+            if old.get(&*endpoint.identity).is_some_and(|old| old.provider.key != endpoint.provider.key) {
+                member.live.new_credential();
+            }
+        }
     }
 
     /// The member of that id.

@@ -4,17 +4,20 @@
 //! export that `merit replay` reads.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fleet::Fleet;
 use super::ticket::{AttemptRecord, Ticket, milliseconds};
+use crate::catalog::Provider;
 use crate::market::Decision;
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{Entry, Log};
 use crate::telemetry::metrics::OTHER;
+use crate::units::NanoUsd;
 
 /// One request, settled.
 #[derive(Debug, Serialize)]
@@ -40,8 +43,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
     /// The provider that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "name")]
+    pub provider: Option<Arc<Provider>>,
     /// The model that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Arc<str>>,
@@ -63,8 +66,8 @@ pub struct Record {
     /// Whether the tokens are our estimate.
     pub usage_estimated: bool,
     /// What it cost, in USD with nine decimals.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_usd: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "digits")]
+    pub cost_usd: Option<NanoUsd>,
     /// Generation of the configuration.
     pub generation: u64,
     /// Why these candidates in this order.
@@ -75,16 +78,29 @@ pub struct Record {
     pub fleet: Arc<Fleet>,
 }
 
+fn name<S: Serializer>(provider: &Option<Arc<Provider>>, serializer: S) -> Result<S::Ok, S::Error> {
+    provider.as_ref().map(|provider| provider.name.as_str()).serialize(serializer)
+}
+
+fn digits<S: Serializer>(cost: &Option<NanoUsd>, serializer: S) -> Result<S::Ok, S::Error> {
+    match cost {
+        Some(cost) => serializer.collect_str(cost),
+        None => serializer.serialize_none(),
+    }
+}
+
 impl Record {
-    /// The record of a ticket that ends now, `total` after it arrived.
+    /// The record of a ticket that ends now, `total` after it arrived. Takes over
+    /// what the ticket needs no more.
     #[must_use]
-    pub fn of(ticket: &Ticket, total: Duration) -> Record {
+    pub fn of(ticket: &mut Ticket, total: Duration) -> Record {
+        let attempts = std::mem::take(&mut ticket.attempts);
         let served = ticket.served.as_ref();
         let endpoint = served.map(|served| ticket.fleet.catalog.endpoint(served.endpoint));
         let usage = served.map(|served| served.usage).unwrap_or_default();
         Record {
             request_id: ticket.id,
-            client_request_id: ticket.client_id.clone(),
+            client_request_id: ticket.client_id.take(),
             at_unix_ms: ticket.at_unix_ms,
             key: ticket.caller.as_ref().map_or_else(|| "-".into(), |caller| Arc::clone(&caller.name)),
             route: ticket.route.clone().unwrap_or_else(|| OTHER.into()),
@@ -92,9 +108,9 @@ impl Record {
             outcome: ticket.outcome.label(),
             status: ticket.status,
             error: ticket.error,
-            provider: endpoint.map(|endpoint| endpoint.provider.name.clone()),
+            provider: endpoint.map(|endpoint| Arc::clone(&endpoint.provider)),
             model: endpoint.map(|endpoint| Arc::clone(&ticket.fleet.catalog.model(endpoint.model).name)),
-            attempts: ticket.attempts.clone(),
+            attempts,
             total_ms: milliseconds(total),
             overhead_ms: milliseconds(total.saturating_sub(ticket.upstream)),
             ttft_ms: ticket.ttft.map(milliseconds),
@@ -102,16 +118,24 @@ impl Record {
             tokens_cached: usage.cached_input,
             tokens_out: usage.output,
             usage_estimated: usage.estimated,
-            cost_usd: served.and_then(|served| served.cost).map(|cost| cost.to_string()),
+            cost_usd: served.and_then(|served| served.cost),
             generation: ticket.fleet.generation,
-            decision: ticket.decision.clone(),
+            decision: ticket.decision.take(),
             fleet: Arc::clone(&ticket.fleet),
         }
     }
+}
 
-    /// The canonical log line, as JSON.
-    #[must_use]
-    pub fn log_line(&self) -> Vec<u8> {
+/// The canonical log line.
+impl Entry for Record {
+    fn write(&self, json: bool, out: &mut Vec<u8>) {
+        // Writing to memory cannot fail.
+        let _ = if json { self.write_json(out) } else { self.write_text(out) };
+    }
+}
+
+impl Record {
+    fn write_json(&self, out: &mut Vec<u8>) -> io::Result<()> {
         #[derive(Serialize)]
         struct Line<'r> {
             ts: u64,
@@ -121,40 +145,36 @@ impl Record {
             record: &'r Record,
         }
         let level = if self.status >= 500 { "warn" } else { "info" };
-        serde_json::to_vec(&Line { ts: self.at_unix_ms, level, msg: "request", record: self })
-            .unwrap_or_default()
+        Ok(serde_json::to_writer(out, &Line { ts: self.at_unix_ms, level, msg: "request", record: self })?)
     }
 
-    /// The canonical log line, for people.
-    #[must_use]
-    pub fn log_text(&self) -> Vec<u8> {
-        use std::fmt::Write as _;
-        let mut line = format!(
+    /// For people.
+    fn write_text(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        write!(
+            out,
             "{} {} {} → {}/{} {:.1} ms, ours {:.2} ms, {} in {} out",
             self.outcome,
             self.status,
             self.route,
-            self.provider.as_deref().unwrap_or("-"),
+            self.provider.as_ref().map_or("-", |provider| &provider.name),
             self.model.as_deref().unwrap_or("-"),
             self.total_ms,
             self.overhead_ms,
             self.tokens_in,
             self.tokens_out,
-        );
-        // Writing to a string cannot fail.
+        )?;
         if let Some(cost) = &self.cost_usd {
-            let _ = write!(line, " ${cost}");
+            write!(out, " ${cost}")?;
         }
         if self.attempts.len() > 1 || self.error.is_some() {
             for attempt in &self.attempts {
-                let _ = write!(line, " [{} {} {:.0} ms]", attempt.endpoint, attempt.result, attempt.ms);
+                write!(out, " [{} {} {:.0} ms]", attempt.endpoint, attempt.result, attempt.ms)?;
             }
         }
         if let Some(error) = self.error {
-            let _ = write!(line, " {error}");
+            write!(out, " {error}")?;
         }
-        let _ = write!(line, " key={} id={}", self.key, self.request_id);
-        line.into_bytes()
+        write!(out, " key={} id={}", self.key, self.request_id)
     }
 }
 
@@ -182,7 +202,7 @@ impl Decisions {
     /// Adds a record and forgets the oldest when there are too many.
     pub fn keep(&self, record: Arc<Record>) {
         if let Some(export) = &self.export {
-            export.line(serde_json::to_vec(&Whole::of(&record)).unwrap_or_default());
+            export.entry(Arc::new(Exported(Arc::clone(&record))));
         }
         let forgotten = {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,5 +244,16 @@ impl<'r> Whole<'r> {
     #[must_use]
     pub fn of(record: &'r Record) -> Self {
         Whole { record, decision: record.decision.as_deref() }
+    }
+}
+
+/// A record on its way to the export.
+#[derive(Debug)]
+struct Exported(Arc<Record>);
+
+impl Entry for Exported {
+    fn write(&self, _json: bool, out: &mut Vec<u8>) {
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(out, &Whole::of(&self.0));
     }
 }

@@ -64,7 +64,7 @@ pub struct Relay {
     timer: Pin<Box<Sleep>>,
     last_write: Instant,
     /// Closes the caller's connection after this response.
-    closing: Option<Arc<Notify>>,
+    closing: Arc<Notify>,
     deadline: Pin<Box<WaitForCancellationFutureOwned>>,
     render: RenderError,
 }
@@ -87,7 +87,7 @@ enum State {
 impl Relay {
     /// Relays a stream whose content has begun.
     #[must_use]
-    pub fn flowing(mut ticket: Ticket, won: Won, closing: Option<Arc<Notify>>, render: RenderError) -> Self {
+    pub fn flowing(mut ticket: Ticket, won: Won, closing: Arc<Notify>, render: RenderError) -> Self {
         ticket.ttft = Some(ticket.started.elapsed());
         let mut relay = Self::new(State::Last(VecDeque::new()), &ticket, closing, render);
         relay.begin(ticket, won);
@@ -99,20 +99,20 @@ impl Relay {
     pub fn waiting(
         running: Running,
         shared: &Arc<super::Shared>,
-        closing: Option<Arc<Notify>>,
+        closing: Arc<Notify>,
         render: RenderError,
     ) -> Self {
         Self::start(State::Waiting(running), shared, closing, render)
     }
 
-    fn new(state: State, ticket: &Ticket, closing: Option<Arc<Notify>>, render: RenderError) -> Self {
+    fn new(state: State, ticket: &Ticket, closing: Arc<Notify>, render: RenderError) -> Self {
         Self::start(state, &ticket.shared, closing, render)
     }
 
     fn start(
         state: State,
         shared: &Arc<super::Shared>,
-        closing: Option<Arc<Notify>>,
+        closing: Arc<Notify>,
         render: RenderError,
     ) -> Self {
         let settings = shared.relay;
@@ -161,9 +161,7 @@ impl Relay {
 
     /// One last event, after which the caller's connection is closed.
     fn last(&mut self, event: Bytes) {
-        if let Some(closing) = &self.closing {
-            closing.notify_one();
-        }
+        self.closing.notify_one();
         self.state = State::Last(VecDeque::from([event]));
     }
 

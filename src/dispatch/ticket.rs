@@ -20,6 +20,7 @@ use crate::market::Decision;
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
 use crate::telemetry::Outcome;
+use crate::telemetry::log::Entry;
 use crate::telemetry::metrics::OTHER;
 use crate::units::{NanoUsd, Usage};
 
@@ -164,13 +165,10 @@ impl Ticket {
         if !self.attempts.is_empty() {
             metrics.overhead.observe(total.saturating_sub(self.upstream).as_secs_f64());
         }
+        let decided = self.decision.is_some();
         let record = Arc::new(Record::of(self, total));
-        if self.shared.log.is_json() {
-            self.shared.log.line(record.log_line());
-        } else {
-            self.shared.log.line(record.log_text());
-        }
-        if self.decision.is_some() {
+        self.shared.log.entry(Arc::clone(&record) as Arc<dyn Entry>);
+        if decided {
             self.shared.decisions.keep(record);
         }
     }
@@ -190,7 +188,8 @@ pub fn unix_ms() -> u64 {
 }
 
 /// A fresh `UUIDv7`: sortable by time, never taken from the wire.
-fn request_id(at_unix_ms: u64) -> Uuid {
+#[must_use]
+pub fn request_id(at_unix_ms: u64) -> Uuid {
     let random = fastrand::u128(..).to_le_bytes();
     let bytes = std::array::from_fn(|index| random.get(index).copied().unwrap_or_default());
     uuid::Builder::from_unix_timestamp_millis(at_unix_ms, &bytes).into_uuid()

@@ -28,6 +28,12 @@ impl Inbound {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether the client wants the connection closed after the answer.
+    #[must_use]
+    pub(super) fn wants_close(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     /// The credential it presents, without its scheme.
     #[must_use]
     pub(super) fn credential(&self) -> Option<&str> {

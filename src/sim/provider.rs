@@ -203,13 +203,15 @@ async fn connection(shared: &Shared, stream: TcpStream) {
             return;
         }
         match socket.request().await {
-            Ok(inbound) if inbound.path.starts_with("/__") => {
-                if socket.write(&control::answer(shared, &inbound)).await.is_err() {
+            Ok(inbound) => {
+                let goes_on = match inbound.path.starts_with("/__") {
+                    true => socket.write(&control::answer(shared, &inbound)).await.is_ok(),
+                    false => serve(shared, &mut socket, id, &inbound).await,
+                };
+                if !goes_on || inbound.wants_close() {
                     return;
                 }
             }
-            Ok(inbound) if !serve(shared, &mut socket, id, &inbound).await => return,
-            Ok(_) => {}
             Err(NoRequest::Bad(why)) => {
                 let seq = shared.journal.add(entry(
                     shared,

@@ -1,8 +1,9 @@
 //! Where log lines go: through one bounded queue to one thread.
 //!
-//! A request never waits for a terminal, a pipe or a disk. When the reader is
-//! too slow, lines are dropped and counted. Every line passes the [`Redactor`]
-//! and is made harmless for terminals (no control characters) on that thread.
+//! A request never waits for a terminal, a pipe or a disk: it hands over what it
+//! has, and even the writing out as text happens on that thread. When the reader
+//! is too slow, lines are dropped and counted. Every line passes the
+//! [`Redactor`] and is made harmless for terminals (no control characters).
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use prometheus::IntCounter;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +21,22 @@ use super::Redactor;
 
 /// Lines that may wait. At 500 bytes each this is 4 MiB.
 const QUEUE: usize = 8192;
+
+/// How long the thread lets lines gather once there is one. Waking it and
+/// writing for every line would cost more than the rest of the logging: a wake,
+/// two switches of threads and a system call, for each request.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Bytes of a usual line.
+const LINE: usize = 768;
+/// Bytes that are written at once.
+const MOST_TEXT: usize = 64 * 1024;
+
+/// What becomes a line of the log, on the log's own thread.
+pub trait Entry: std::fmt::Debug + Send + Sync {
+    /// Appends the line, without its line feed: JSON or for people.
+    fn write(&self, json: bool, out: &mut Vec<u8>);
+}
 
 /// The sending end of the log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +49,7 @@ pub struct Log {
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
+    Entry(Arc<dyn Entry>),
     /// Answered when everything before it has been written.
     Flush(SyncSender<()>),
 }
@@ -71,26 +90,29 @@ impl Log {
         let (queue, lines) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(&lines, sink, &redactor))?;
+            .spawn(move || Writer { sink, redactor, json, text: Vec::new() }.run(&lines))?;
         Ok((Log { queue, dropped, json }, thread))
-    }
-
-    /// Whether lines are JSON.
-    #[must_use]
-    pub fn is_json(&self) -> bool {
-        self.json
     }
 
     /// Hands over one line, without its line feed. Never waits.
     pub fn line(&self, line: Vec<u8>) {
-        match self.queue.try_send(Message::Line(line)) {
+        self.send(Message::Line(line));
+    }
+
+    /// Hands over what becomes a line. Never waits.
+    pub fn entry(&self, entry: Arc<dyn Entry>) {
+        self.send(Message::Entry(entry));
+    }
+
+    fn send(&self, message: Message) {
+        match self.queue.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped.inc(),
         }
     }
 
     /// Waits until all lines so far are written, `limit` at most.
-    pub fn flush(&self, limit: std::time::Duration) {
+    pub fn flush(&self, limit: Duration) {
         let (done, wait) = sync_channel(1);
         if self.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = wait.recv_timeout(limit);
@@ -114,36 +136,69 @@ impl Log {
     }
 }
 
-fn write_all(lines: &Receiver<Message>, sink: Box<dyn Write + Send>, redactor: &Redactor) {
-    let mut sink = io::BufWriter::with_capacity(64 * 1024, sink);
-    let mut waiting = None;
-    while let Some(message) = waiting.take().or_else(|| lines.recv().ok()) {
+/// The log's thread.
+struct Writer {
+    sink: Box<dyn Write + Send>,
+    redactor: Arc<Redactor>,
+    json: bool,
+    /// What goes out with the next write.
+    text: Vec<u8>,
+}
+
+impl Writer {
+    fn run(mut self, lines: &Receiver<Message>) {
+        while let Ok(first) = lines.recv() {
+            // Somebody who waits for a flush is not kept waiting.
+            if !matches!(first, Message::Flush(_)) {
+                std::thread::sleep(GATHER);
+            }
+            self.take(first);
+            while let Ok(message) = lines.try_recv() {
+                self.take(message);
+            }
+            self.flush();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
         match message {
-            Message::Line(line) => write_line(&mut sink, &line, redactor),
+            Message::Line(line) => self.line(&line),
+            Message::Entry(entry) => {
+                let mut line = Vec::with_capacity(LINE);
+                entry.write(self.json, &mut line);
+                self.line(&line);
+            }
             Message::Flush(done) => {
-                let _ = sink.flush();
+                self.flush();
                 let _ = done.try_send(());
             }
         }
-        // Flushed when the queue has run empty: whole bursts in one write.
-        waiting = lines.try_recv().ok();
-        if waiting.is_none() {
-            let _ = sink.flush();
+        if self.text.len() >= MOST_TEXT {
+            self.flush();
         }
     }
-}
 
-/// A sink that fails (disk full, pipe closed) must not stop the log: the line
-/// is lost, the next may succeed.
-fn write_line(sink: &mut impl Write, line: &[u8], redactor: &Redactor) {
-    let text = String::from_utf8_lossy(line);
-    let clean = redactor.clean(text.trim_end());
-    let harmless: std::borrow::Cow<'_, str> = if clean.chars().any(is_harmful) {
-        clean.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect::<String>().into()
-    } else {
-        clean
-    };
-    let _ = sink.write_all(harmless.as_bytes()).and_then(|()| sink.write_all(b"\n"));
+    fn line(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let clean = self.redactor.clean(text.trim_end());
+        // Nearly all lines are plain ASCII, for which bytes tell enough.
+        if clean.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !clean.chars().any(is_harmful) {
+            self.text.extend_from_slice(clean.as_bytes());
+        } else {
+            let harmless: String = clean.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
+            self.text.extend_from_slice(harmless.as_bytes());
+        }
+        self.text.push(b'\n');
+    }
+
+    /// A sink that fails (disk full, pipe closed) must not stop the log: these
+    /// lines are lost, the next may succeed.
+    fn flush(&mut self) {
+        let _ = self.sink.write_all(&self.text).and_then(|()| self.sink.flush());
+        self.text.clear();
+        // What a burst has needed is not kept for ever.
+        self.text.shrink_to(MOST_TEXT);
+    }
 }
 
 /// Control characters, and those that reorder text on a terminal.
@@ -189,7 +244,6 @@ impl<'a> MakeWriter<'a> for Log {
 mod tests {
     use super::*;
     use crate::catalog::Secret;
-    use std::time::Duration;
 
     #[test]
     fn lines_are_cleaned_and_written() {

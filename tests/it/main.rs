@@ -3,7 +3,17 @@
 //! One binary: a second one would be linked for minutes. `make test` installs
 //! what the stories need; without it they fail and say so.
 
+mod bad_input;
+mod commands;
+mod competition;
+mod drain;
+mod failover;
 mod house;
+mod keys;
+mod mistakes;
 mod parts;
-#[expect(dead_code, reason = "the stories that start a gateway come with the gateway")]
+mod pass_through;
+mod reload;
+mod routes;
 mod support;
+mod watching;

@@ -3,10 +3,14 @@
 //! Every process is a child of the test, is watched until it answers, and is
 //! ended by its own id when the story is over, whatever the story's end.
 
+pub(crate) mod chat;
 pub(crate) mod clients;
+pub(crate) mod command;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod installed;
+pub(crate) mod keys;
+pub(crate) mod market;
 pub(crate) mod process;
 pub(crate) mod upstream;
 

@@ -82,7 +82,7 @@ impl Error {
     }
 
     /// An upstream's judgement of the request: its status and parameter, and
-    /// for those who may see it its words.
+    /// for those who may see them its words and its code.
     fn refused(refusal: &Refusal, expose: Expose) -> Self {
         let status = match refusal.status {
             413 => StatusCode::PAYLOAD_TOO_LARGE,
@@ -93,7 +93,8 @@ impl Error {
             if status == StatusCode::PAYLOAD_TOO_LARGE { "request_too_large" } else { "invalid_request" };
         let message = text(&refusal.message, expose, "the provider refused the request");
         let error = Self::new(status, "invalid_request_error", code, message);
-        Error { param: refusal.param.clone(), upstream_code: refusal.code.clone(), ..error }
+        let upstream_code = refusal.code.clone().filter(|_| expose == Expose::Full);
+        Error { param: refusal.param.clone(), upstream_code, ..error }
     }
 }
 

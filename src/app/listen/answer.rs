@@ -1,4 +1,4 @@
-//! Hands one connection's requests to the router.
+//! Has one connection's requests answered.
 //!
 //! A panic ends the request it happens in, not the connection and not the
 //! process: before the answer has begun it becomes a 500, afterwards the answer
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 use tower::Service;
 
 use super::watch::Watch;
@@ -24,34 +25,61 @@ use super::watch::Watch;
 /// make a better answer may be what panicked.
 const PANICKED: &str = r#"{"error":{"message":"an internal error; please report it","type":"api_error","param":null,"code":"internal_error"}}"#;
 
-/// Hands requests to the router and notes when their answers end.
-pub(super) struct Serve {
-    pub(super) router: Router,
+/// A response being made.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// Answers the requests of a listener.
+pub trait Answer: Clone + Send + Sync + 'static {
+    /// Answers one request. Whoever must not let the caller's connection be used
+    /// again tells `closing`.
+    fn answer(&self, request: Request<Incoming>, closing: &Arc<Notify>) -> Answering;
+}
+
+impl Answer for Router {
+    fn answer(&self, request: Request<Incoming>, _closing: &Arc<Notify>) -> Answering {
+        let answering = self.clone().call(request.map(Body::new));
+        Box::pin(async move {
+            let Ok(response) = answering.await;
+            response
+        })
+    }
+}
+
+/// Has requests answered and notes when their answers end.
+pub(super) struct Serve<A> {
+    pub(super) answer: A,
     pub(super) watch: Arc<Watch>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Serve {
+impl<A: Answer> hyper::service::Service<Request<Incoming>> for Serve<A> {
     type Response = Response<Tracked>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Guarded;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Guarded {
         self.watch.request_begins();
-        let guard = Busy(Arc::clone(&self.watch));
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Arc::clone(&self.watch.closing));
-        let mut router = self.router.clone();
-        Box::pin(async move {
-            let mut answering = Box::pin(router.call(request));
-            let response = std::future::poll_fn(|context| {
-                match catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context))) {
-                    Ok(polled) => polled.map(|Ok(response)| response),
-                    Err(_) => Poll::Ready(panicked()),
-                }
-            })
-            .await;
-            Ok(response.map(|body| Tracked { body, _guard: guard }))
-        })
+        let guard = Some(Busy(Arc::clone(&self.watch)));
+        Guarded { answering: self.answer.answer(request, &self.watch.closing), guard }
+    }
+}
+
+/// A response being made, in which a panic is an answer too.
+pub(super) struct Guarded {
+    answering: Answering,
+    guard: Option<Busy>,
+}
+
+impl Future for Guarded {
+    type Output = Result<Response<Tracked>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match catch_unwind(AssertUnwindSafe(|| self.answering.as_mut().poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(response)) => response,
+            Err(_) => panicked(),
+        };
+        let guard = self.guard.take();
+        Poll::Ready(Ok(response.map(|body| Tracked { body, _guard: guard })))
     }
 }
 
@@ -75,7 +103,7 @@ impl Drop for Busy {
 /// A response body that keeps its connection marked as busy.
 pub(super) struct Tracked {
     body: Body,
-    _guard: Busy,
+    _guard: Option<Busy>,
 }
 
 impl std::fmt::Debug for Tracked {

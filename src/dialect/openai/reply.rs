@@ -187,11 +187,7 @@ fn look(body: &[u8]) -> Option<Look<'_>> {
                 found.1.is_some()
             }
             b"usage" => {
-                let mut stated = serde_json::from_slice(value.text).ok()?;
-                found.0 = usage::read(&stated);
-                if usage::mend(&mut stated) {
-                    return None;
-                }
+                found.0 = usage::read_text(&value)?;
                 continue;
             }
             b"error" => return None,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::json::{Key, Kind, Raw};
 use crate::units::Usage;
 
 /// What an upstream said of its consumption.
@@ -15,40 +16,157 @@ pub(super) struct Stated {
     pub(super) cost_usd: Option<f64>,
 }
 
+/// Where figures stand, by the names that upstreams give them: the object inside
+/// `usage` (empty for `usage` itself) and the member.
+const PLACES: [(&str, &str); 16] = [
+    ("", "prompt_tokens"),
+    ("", "input_tokens"),
+    ("", "completion_tokens"),
+    ("", "output_tokens"),
+    ("", "total_tokens"),
+    (OUTPUT, "reasoning_tokens"),
+    ("", "reasoning_tokens"),
+    (INPUT, "cached_tokens"),
+    ("", "prompt_cache_hit_tokens"),
+    ("", "cached_tokens"),
+    ("", "cache_read_input_tokens"),
+    (INPUT, "cache_write_tokens"),
+    ("", "cache_creation_input_tokens"),
+    (INPUT, "audio_tokens"),
+    (OUTPUT, "audio_tokens"),
+    (INPUT, "image_tokens"),
+];
+const INPUT: &str = "prompt_tokens_details";
+const OUTPUT: &str = "completion_tokens_details";
+
+/// The figures of a `usage` object, read in one pass: looking each up by its path
+/// cost more than everything else that is done with an answer.
+#[derive(Debug, Default)]
+struct Figures {
+    counts: [Option<u64>; PLACES.len()],
+    cost_usd: Option<f64>,
+}
+
+impl Figures {
+    /// Of a tree.
+    fn of(stated: &Value) -> Self {
+        let mut figures = Figures::default();
+        for (name, value) in stated.as_object().into_iter().flatten() {
+            match value {
+                Value::Object(parts) => {
+                    for (part, value) in parts {
+                        figures.note(name, part, || whole(value));
+                    }
+                }
+                _ if name == "cost" => figures.cost_usd = value.as_f64(),
+                _ => figures.note("", name, || whole(value)),
+            }
+        }
+        figures
+    }
+
+    /// Of JSON text. `None` when names are written with escapes.
+    fn of_text(stated: &Raw<'_>) -> Option<Self> {
+        let mut figures = Figures::default();
+        for member in stated.members() {
+            let (key, value) = member.ok()?;
+            let name = plain(&key)?;
+            match value.kind {
+                Kind::Object => {
+                    for part in value.members() {
+                        let (key, value) = part.ok()?;
+                        figures.note(name, plain(&key)?, || whole_text(&value));
+                    }
+                }
+                _ if name == "cost" => figures.cost_usd = value.as_f64(),
+                _ => figures.note("", name, || whole_text(&value)),
+            }
+        }
+        Some(figures)
+    }
+
+    fn note(&mut self, object: &str, name: &str, count: impl FnOnce() -> Option<u64>) {
+        let place = PLACES.iter().position(|place| place.1 == name && place.0 == object);
+        if let Some(slot) = place.and_then(|place| self.counts.get_mut(place)) {
+            *slot = count();
+        }
+    }
+
+    /// The first of these figures that is there.
+    fn first(&self, places: &[(&str, &str)]) -> Option<u64> {
+        let at = |wanted| PLACES.iter().position(|place| place == wanted);
+        places.iter().find_map(|wanted| at(wanted).and_then(|place| self.counts.get(place).copied().flatten()))
+    }
+
+    /// Whether reasoning is missing in `completion_tokens` (xAI): then the total
+    /// only adds up with it.
+    fn excludes_reasoning(&self) -> bool {
+        let (Some(prompt), Some(completion), Some(total), Some(reasoning)) = (
+            self.first(&[("", "prompt_tokens")]),
+            self.first(&[("", "completion_tokens")]),
+            self.first(&[("", "total_tokens")]),
+            self.first(&[(OUTPUT, "reasoning_tokens")]),
+        ) else {
+            return false;
+        };
+        let without = prompt.checked_add(completion);
+        reasoning > 0 && without.and_then(|sum| sum.checked_add(reasoning)) == Some(total)
+    }
+
+    fn stated(&self) -> Stated {
+        let cost_usd = self.cost_usd.filter(|usd| usd.is_finite() && *usd >= 0.0);
+        let Some(input) = self.first(&[("", "prompt_tokens"), ("", "input_tokens")]) else {
+            return Stated { cost_usd, ..Stated::default() };
+        };
+        let mut output = self.first(&[("", "completion_tokens"), ("", "output_tokens")]).unwrap_or(0);
+        let part = |places: &[(&str, &str)]| self.first(places).unwrap_or(0);
+        let reasoning = part(&[(OUTPUT, "reasoning_tokens"), ("", "reasoning_tokens")]);
+        if self.excludes_reasoning() {
+            output = output.saturating_add(reasoning);
+        }
+        let cached_input = part(&[
+            (INPUT, "cached_tokens"),
+            ("", "prompt_cache_hit_tokens"),
+            ("", "cached_tokens"),
+            ("", "cache_read_input_tokens"),
+        ]);
+        let usage = Usage {
+            input,
+            cached_input,
+            cache_write_5m: part(&[(INPUT, "cache_write_tokens"), ("", "cache_creation_input_tokens")]),
+            output,
+            reasoning,
+            audio_input: part(&[(INPUT, "audio_tokens")]),
+            audio_output: part(&[(OUTPUT, "audio_tokens")]),
+            image_input: part(&[(INPUT, "image_tokens")]),
+            requests: 1,
+            ..Usage::default()
+        };
+        match plausible(&usage) {
+            true => Stated { usage: Some(usage), implausible: false, cost_usd },
+            false => Stated { usage: None, implausible: true, cost_usd },
+        }
+    }
+}
+
 /// Understands a `usage` object.
 pub(super) fn read(stated: &Value) -> Stated {
-    let cost_usd = stated.get("cost").and_then(Value::as_f64).filter(|usd| usd.is_finite() && *usd >= 0.0);
-    let Some(input) = first(stated, &["/prompt_tokens", "/input_tokens"]) else {
-        return Stated { cost_usd, ..Stated::default() };
-    };
-    let mut output = first(stated, &["/completion_tokens", "/output_tokens"]).unwrap_or(0);
-    let part = |paths: &[&str]| first(stated, paths).unwrap_or(0);
-    let reasoning = part(&["/completion_tokens_details/reasoning_tokens", "/reasoning_tokens"]);
-    if excludes_reasoning(stated) {
-        output = output.saturating_add(reasoning);
-    }
-    let cached_input = part(&[
-        "/prompt_tokens_details/cached_tokens",
-        "/prompt_cache_hit_tokens",
-        "/cached_tokens",
-        "/cache_read_input_tokens",
-    ]);
-    let usage = Usage {
-        input,
-        cached_input,
-        cache_write_5m: part(&["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"]),
-        output,
-        reasoning,
-        audio_input: part(&["/prompt_tokens_details/audio_tokens"]),
-        audio_output: part(&["/completion_tokens_details/audio_tokens"]),
-        image_input: part(&["/prompt_tokens_details/image_tokens"]),
-        requests: 1,
-        ..Usage::default()
-    };
-    match plausible(&usage) {
-        true => Stated { usage: Some(usage), implausible: false, cost_usd },
-        false => Stated { usage: None, implausible: true, cost_usd },
-    }
+    Figures::of(stated).stated()
+}
+
+/// The same of JSON text. `None` when it must be mended first, or may have to be.
+pub(super) fn read_text(stated: &Raw<'_>) -> Option<Stated> {
+    let figures = Figures::of_text(stated).filter(|figures| !figures.excludes_reasoning())?;
+    Some(figures.stated())
+}
+
+/// A name without escapes.
+fn plain<'t>(key: &Key<'t>) -> Option<&'t str> {
+    std::str::from_utf8(key.raw).ok().filter(|name| !name.contains('\\'))
+}
+
+fn whole_text(value: &Raw<'_>) -> Option<u64> {
+    value.as_u64().or_else(|| whole_float(value.as_f64()?))
 }
 
 /// As [`Usage::is_plausible`], with sums that cannot overflow.
@@ -57,42 +175,25 @@ fn plausible(usage: &Usage) -> bool {
     parts.iter().all(|part| *part <= usage.input) && usage.is_plausible()
 }
 
-fn first(stated: &Value, paths: &[&str]) -> Option<u64> {
-    paths.iter().find_map(|path| stated.pointer(path).and_then(whole))
-}
-
 /// A count; some upstreams write `12.0`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
 fn whole(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| {
-        let number = value.as_f64()?;
-        (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64)
-    })
+    value.as_u64().or_else(|| whole_float(value.as_f64()?))
 }
 
-/// Whether reasoning is missing in `completion_tokens` (xAI): then the total
-/// only adds up with it.
-fn excludes_reasoning(stated: &Value) -> bool {
-    let (Some(prompt), Some(completion), Some(total), Some(reasoning)) = (
-        first(stated, &["/prompt_tokens"]),
-        first(stated, &["/completion_tokens"]),
-        first(stated, &["/total_tokens"]),
-        first(stated, &["/completion_tokens_details/reasoning_tokens"]),
-    ) else {
-        return false;
-    };
-    let without = prompt.checked_add(completion);
-    reasoning > 0 && without.and_then(|sum| sum.checked_add(reasoning)) == Some(total)
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+fn whole_float(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64)
 }
 
 /// Brings a `usage` object into the form callers add up: `completion_tokens`
 /// includes reasoning. Tells whether anything had to change.
 pub(super) fn mend(stated: &mut Value) -> bool {
-    if !excludes_reasoning(stated) {
+    let figures = Figures::of(stated);
+    if !figures.excludes_reasoning() {
         return false;
     }
-    let completion = first(stated, &["/completion_tokens"]).unwrap_or(0);
-    let reasoning = first(stated, &["/completion_tokens_details/reasoning_tokens"]).unwrap_or(0);
+    let completion = figures.first(&[("", "completion_tokens")]).unwrap_or(0);
+    let reasoning = figures.first(&[(OUTPUT, "reasoning_tokens")]).unwrap_or(0);
     if let Some(members) = stated.as_object_mut() {
         members.insert("completion_tokens".to_owned(), completion.saturating_add(reasoning).into());
     }
@@ -163,6 +264,22 @@ mod tests {
         assert_eq!(read(&json!({"prompt_tokens": 10.0, "completion_tokens": 1})).usage.unwrap().input, 10);
         assert_eq!(read(&json!({})), Stated::default());
         assert_eq!(read(&json!(null)), Stated::default());
+    }
+
+    #[test]
+    fn text_and_tree_say_the_same() {
+        for text in [
+            r#"{"prompt_tokens":57,"completion_tokens":16,"total_tokens":73,"cost":0.5}"#,
+            r#"{"input_tokens":10.0,"output_tokens":3,"prompt_tokens_details":{"cached_tokens":4}}"#,
+            r#"{"prompt_tokens":1,"prompt_tokens":5,"completion_tokens_details":null}"#,
+            r#"{"prompt_tokens":1,"completion_tokens_details":{"reasoning_tokens":7}}"#,
+            "null",
+        ] {
+            let tree = read(&serde_json::from_str(text).unwrap());
+            assert_eq!(read_text(&crate::json::document(text.as_bytes()).unwrap()), Some(tree), "{text}");
+        }
+        let escaped = crate::json::document(br#"{"prompt\u005ftokens":1}"#).unwrap();
+        assert_eq!(read_text(&escaped), None);
     }
 
     proptest! {

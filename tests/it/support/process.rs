@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long an asked process may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// What takes longer than this to happen does not happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A running child; asked to end, then killed, when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -108,6 +111,21 @@ impl Drop for Process {
             drop(self.kill());
         }
     }
+}
+
+/// Looks at something outside this process until it holds.
+///
+/// # Errors
+/// When that takes longer than anything here may; names `what`.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> Fallible<bool>) -> Fallible<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds()? {
+        if Instant::now() >= deadline {
+            return Err(format!("not within {PATIENCE:?}: {what}").into());
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// A port of loopback that nobody listens on, and that is given out only once
