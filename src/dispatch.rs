@@ -8,6 +8,7 @@ pub mod record;
 pub mod relay;
 pub mod retry;
 pub mod run;
+pub mod scrub;
 pub mod ticket;
 
 use std::time::Duration;

@@ -137,20 +137,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_given_up() {
-        let never = http_body_util::StreamBody::new(Pending);
-        let error = read(&HeaderMap::new(), never, 1000).await.unwrap_err();
+        let error = read(&HeaderMap::new(), Pending, 1000).await.unwrap_err();
         assert_eq!(error.status, 408);
     }
 
     struct Pending;
 
-    impl futures_core::Stream for Pending {
-        type Item = Result<http_body::Frame<Bytes>, std::convert::Infallible>;
+    impl http_body::Body for Pending {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
 
-        fn poll_next(
+        fn poll_frame(
             self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Self::Item>> {
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
             std::task::Poll::Pending
         }
     }

@@ -93,9 +93,16 @@ pub fn failure(ticket: Ticket, failure: &Failure) -> Response {
     if expose == Expose::Full && !ticket.attempts.is_empty() {
         told.details = Some(Box::new(json!({ "request_id": ticket.id, "attempts": ticket.attempts })));
     }
-    // The message is cleaned of anything secret an upstream may have echoed.
-    told.message = ticket.shared.redactor.clean(&told.message).into_owned();
+    clean(&ticket, &mut told);
     error(ticket, &told, Dialect::OpenAi)
+}
+
+/// Takes anything secret that an upstream may have echoed out of its words.
+fn clean(ticket: &Ticket, told: &mut Error) {
+    let clean = |text: &str| ticket.shared.redactor.clean(text).into_owned();
+    told.message = clean(&told.message);
+    told.param = told.param.as_deref().map(clean);
+    told.upstream_code = told.upstream_code.as_deref().map(clean);
 }
 
 /// A failure as an event inside a stream; also tells the ticket.
@@ -103,7 +110,7 @@ pub fn event(ticket: Option<&mut Ticket>, failure: &Failure) -> Bytes {
     let Some(ticket) = ticket else { return Error::from_failure(failure, Expose::None).event() };
     let expose = ticket.caller.as_ref().map_or(Expose::None, |caller| caller.expose);
     let mut told = Error::from_failure(failure, expose);
-    told.message = ticket.shared.redactor.clean(&told.message).into_owned();
+    clean(ticket, &mut told);
     ticket.error = Some(told.code);
     ticket.status = 200;
     ticket.outcome = match ticket.served {

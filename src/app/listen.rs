@@ -45,6 +45,8 @@ pub struct Limits {
 
 /// Most bytes of a request's head, and of what is buffered for a caller.
 const BUFFER: usize = 64 * 1024;
+/// Most bytes of an answer that wait in the kernel to be sent.
+const UNSENT: u32 = 64 * 1024;
 /// Most headers of a request.
 const HEADERS: usize = 64;
 
@@ -90,7 +92,7 @@ pub async fn serve<A: Answer>(
                 continue;
             }
         };
-        if stream.set_nodelay(true).is_err() {
+        if prepare(&stream).is_err() {
             continue;
         }
         let connection =
@@ -101,6 +103,16 @@ pub async fn serve<A: Answer>(
             drop(permit);
         });
     }
+}
+
+/// Events go out at once, and the kernel takes no more of an answer than it can
+/// soon send: by itself it would take megabytes for a caller who does not read,
+/// and that would only be noticed when they are full.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
 }
 
 struct Connection<A> {

@@ -8,13 +8,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{self, HttpClient, Pieces};
+use super::scrub::Scrub;
 use crate::catalog::{Auth, Endpoint, Provider};
 use crate::dialect::{Codec, Decoder, Progress, Reply, Style};
 use crate::outcome::Failure;
@@ -44,6 +46,8 @@ pub struct Target {
     usual: Option<(String, Uri)>,
     /// All headers of a request, credential included.
     headers: HeaderMap,
+    /// Takes that credential out of answers.
+    scrub: Scrub,
 }
 
 impl Target {
@@ -58,23 +62,31 @@ impl Target {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("merit/", env!("CARGO_PKG_VERSION"))));
-        if let Some(key) = &provider.key {
-            let (name, text) = match &provider.auth {
-                Auth::None => return Some(Target { client, codec, base, usual, headers }),
-                Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
-                Auth::Header(name) => (name.clone(), key.expose().to_owned()),
-            };
+        if let Some(key) = &provider.key
+            && let Some((name, text)) = match &provider.auth {
+                Auth::None => None,
+                Auth::Bearer => Some((AUTHORIZATION, format!("Bearer {}", key.expose()))),
+                Auth::Header(name) => Some((name.clone(), key.expose().to_owned())),
+            }
+        {
             let mut value = HeaderValue::from_str(&text).ok()?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        Some(Target { client, codec, base, usual, headers })
+        let scrub = Scrub::new(provider.key.as_ref());
+        Some(Target { client, codec, base, usual, headers, scrub })
     }
 
     /// Scheme, host, port and path prefix, without a trailing slash.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// A whole answer, fit for the caller.
+    fn whole(&self, mut reply: Reply) -> Reply {
+        reply.body = self.scrub.clean(reply.body);
+        reply
     }
 
     fn uri(&self, path: &str) -> Result<Uri, Failure> {
@@ -118,6 +130,25 @@ pub struct Upstream {
     pub ready: VecDeque<Bytes>,
     /// Whether its terminal marker has come.
     pub ended: bool,
+    /// Takes our credential out of what comes.
+    pub scrub: Scrub,
+}
+
+impl Upstream {
+    /// A stream of which `events` have come, and which goes on where there is a
+    /// body.
+    fn new(body: Option<Incoming>, decoder: Box<dyn Decoder>, events: Vec<Bytes>, scrub: &Scrub) -> Self {
+        let ended = body.is_none();
+        let mut upstream = Upstream { body, decoder, ready: VecDeque::new(), ended, scrub: scrub.clone() };
+        upstream.push(events);
+        upstream
+    }
+
+    /// Adds what the decoder gave to what the caller gets next.
+    pub fn push(&mut self, events: Vec<Bytes>) {
+        let scrub = &self.scrub;
+        self.ready.extend(events.into_iter().map(|event| scrub.clean(event)));
+    }
 }
 
 /// Answer headers that callers may see.
@@ -149,11 +180,21 @@ pub async fn send(
         if response.status() != StatusCode::OK {
             return Err(refusal(target, response).await);
         }
+        if is_ambiguous(response.headers()) {
+            return Err(Failure::Protocol { detail: "ambiguous framing" });
+        }
         let passed = passed_headers(response.headers());
         let answer = understand(target, response, request.stream, style).await?;
         Ok((answer, passed))
     };
     timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::FirstContentTimeout))
+}
+
+/// Both a length and chunks, of which hyper believes the chunks. An answer that
+/// two readers would cut differently is not trusted, and neither is its
+/// connection (RFC 9112, 6.3; nginx refuses it too).
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }
 
 /// What a status other than 200 means.
@@ -190,16 +231,24 @@ async fn understand(
     let mut first = Bytes::new();
     let events = if events || json { events } else { sniff(&mut body, &mut first).await? };
     match (events, stream) {
-        (true, true) => until_content(target.codec.stream(style), first, body).await.map(Answer::Stream),
-        (true, false) => gather(target, style, first, body).await.map(Answer::Whole),
+        (true, true) => {
+            let decoder = target.codec.stream(style);
+            until_content(decoder, first, body, &target.scrub).await.map(Answer::Stream)
+        }
+        (true, false) => {
+            gather(target, style, first, body).await.map(|reply| Answer::Whole(target.whole(reply)))
+        }
         (false, true) => {
             let whole = read_whole(body, first).await?;
             let mut decoder = target.codec.reply_as_stream(whole, style)?;
             let mut out = Vec::new();
             decoder.end_of_input(&mut out)?;
-            Ok(Answer::Stream(Upstream { body: None, decoder, ready: out.into(), ended: true }))
+            Ok(Answer::Stream(Upstream::new(None, decoder, out, &target.scrub)))
         }
-        (false, false) => target.codec.reply(read_whole(body, first).await?, style).map(Answer::Whole),
+        (false, false) => {
+            let reply = target.codec.reply(read_whole(body, first).await?, style)?;
+            Ok(Answer::Whole(target.whole(reply)))
+        }
     }
 }
 
@@ -225,6 +274,7 @@ async fn until_content(
     mut decoder: Box<dyn Decoder>,
     first: Bytes,
     mut body: Incoming,
+    scrub: &Scrub,
 ) -> Result<Upstream, Failure> {
     let mut out = Vec::new();
     let mut chunk = Some(first);
@@ -237,7 +287,7 @@ async fn until_content(
         };
         if ended || decoder.watch().content_events > 0 {
             let body = (!ended).then_some(body);
-            return Ok(Upstream { body, decoder, ready: out.into(), ended });
+            return Ok(Upstream::new(body, decoder, out, scrub));
         }
         if out.iter().map(Bytes::len).sum::<usize>() > MOST_HELD {
             return Err(Failure::Protocol { detail: "too much before any content" });

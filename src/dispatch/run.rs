@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::attempt::{self, Answer, Limits, Passed};
 use super::flight::Flight;
 use super::retry::{Kind, Plan, backoff, worst};
@@ -111,7 +113,9 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: bool) -> Result
     let style = style(ticket, id, request.include_usage);
     let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe, request.input_tokens);
     let mut warnings = Vec::new();
+    ticket.under_way = Some((id, Instant::now()));
     let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
+    ticket.under_way = None;
     match result {
         Ok((answer, passed)) => {
             ticket.warnings.extend(warnings);

@@ -73,8 +73,10 @@ pub struct Ticket {
     pub decision: Option<Arc<Decision>>,
     /// Held from stage 6 on.
     pub reservation: Option<Reservation>,
-    /// All tries so far.
+    /// All tries so far that are over.
     pub attempts: Vec<AttemptRecord>,
+    /// The try that has had no content yet, and when it began.
+    pub under_way: Option<(EndpointId, Instant)>,
     /// What was adjusted, for `x-merit-warnings`.
     pub warnings: Vec<String>,
     /// Who answered.
@@ -111,6 +113,7 @@ impl Ticket {
             decision: None,
             reservation: None,
             attempts: Vec::new(),
+            under_way: None,
             warnings: Vec::new(),
             served: None,
             upstream: Duration::ZERO,
@@ -150,11 +153,25 @@ impl Ticket {
         self.served = Some(Served { endpoint, usage, cost });
     }
 
+    /// The caller hung up before there was any content: the upstream that was
+    /// working on it has been let go of, and has read the prompt at least.
+    fn abandon(&mut self) {
+        let Some((endpoint, since)) = self.under_way.take() else { return };
+        let identity = Arc::clone(&self.fleet.catalog.endpoint(endpoint).identity);
+        let took = since.elapsed();
+        self.upstream += took;
+        self.attempted(identity, Some(&Failure::CallerGone), took, None);
+        let input = self.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
+        self.shared.metrics.usage_estimated.with_label_values(&["cancelled"]).inc();
+        self.charge(endpoint, Usage { input, estimated: true, ..Usage::default() });
+    }
+
     /// Stage 9. Idempotent; the drop of a ticket calls it if nobody else did.
     pub fn settle(&mut self) {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        self.abandon();
         drop(self.reservation.take());
         let total = self.started.elapsed();
         let metrics = &self.shared.metrics;

@@ -4,6 +4,8 @@
 //! what the stories need; without it they fail and say so.
 
 mod bad_input;
+#[path = "../chaos/all.rs"]
+mod chaos;
 mod commands;
 mod competition;
 mod drain;

@@ -56,13 +56,18 @@ impl Flowing {
         let mut out = Vec::new();
         let result = match frame {
             None => self.upstream.decoder.end_of_input(&mut out).map(|()| Progress::Ended),
-            Some(Err(error)) => Err(attempt::broken(&error)),
+            // Once every choice has given its reason to end, nothing that matters
+            // can have been lost with the connection.
+            Some(Err(error)) => match self.upstream.decoder.end_of_input(&mut out) {
+                Ok(()) => Ok(Progress::Ended),
+                Err(_) => Err(attempt::broken(&error)),
+            },
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.upstream.decoder.feed(data, &mut out),
                 Err(_trailers) => Ok(Progress::More),
             },
         };
-        self.upstream.ready.extend(out);
+        self.upstream.push(out);
         let seen = self.upstream.decoder.watch().content_events;
         if seen != self.content_events {
             self.content_events = seen;

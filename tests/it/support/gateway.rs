@@ -74,6 +74,11 @@ impl Gateway {
         format!("http://127.0.0.1:{}/v1", self.api)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Everything it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
