@@ -21,6 +21,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTEN
 use http::{HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq;
 
+use crate::api::browser;
 use crate::api::error::Error;
 use crate::app::App;
 use crate::catalog::Dialect;
@@ -92,13 +93,19 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
 /// # Errors
 /// 403 for another site's page, 401 without the token where one is needed.
 pub fn permitted(app: &App, headers: &HeaderMap) -> Result<(), Error> {
-    if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+    if browser::is_foreign(headers) {
         return Err(Error::forbidden("requests from other sites' pages are refused"));
     }
     let generation = app.generation();
     let Some(token) = &generation.settings.admin.token else {
-        // The configuration refuses a listener off loopback without a token.
-        return Ok(());
+        // Without a token the listener is on loopback, and whoever reaches it
+        // under another name comes by a browser that was led here.
+        return match browser::is_addressed_here(headers) {
+            true => Ok(()),
+            false => Err(Error::forbidden(
+                "without an admin token, address this listener as 127.0.0.1 or localhost",
+            )),
+        };
     };
     let presented = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let presented = presented.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();

@@ -1,11 +1,13 @@
 //! What callers see: every path of the API listener, on one screen.
 
 pub mod body;
+pub mod browser;
 pub mod chat;
 pub mod decisions;
 pub mod error;
 pub mod models;
 pub mod respond;
+pub mod wanted;
 
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get};
-use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::header::{ALLOW, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -86,7 +88,7 @@ fn router(app: App) -> Router {
     for prefix in ["", "/v1"] {
         let both = |path: &str| format!("{prefix}{path}");
         router = router
-            .route(&both("/chat/completions"), any(wrong_method))
+            .route(&both("/chat/completions"), any(not_a_post))
             .route(&both("/models"), only(get(models::list)))
             .route(&both("/models/{*id}"), only(get(models::one)))
             .route(&both("/decisions/{id}"), only(get(decisions::one)));
@@ -132,6 +134,14 @@ async fn unknown(State(app): State<App>, request: Request<Body>) -> Response {
 async fn wrong_method(State(app): State<App>, request: Request<Body>) -> Response {
     let error = Error::method_not_allowed(request.method().as_str(), request.uri().path());
     plain(&app, &request, &error, dialect_of(request.uri().path()))
+}
+
+/// A chat request by another method: the right one does not come this way (see
+/// [`Front`]), so that the router cannot know it.
+async fn not_a_post(state: State<App>, request: Request<Body>) -> Response {
+    let mut response = wrong_method(state, request).await;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 /// An error of a path that has no ticket of its own: it gets one here, so that

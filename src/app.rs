@@ -133,7 +133,9 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             StartError::Config(error) => error.fmt(f),
-            StartError::Pepper(path, error) => write!(f, "the pepper {}: {error}", path.display()),
+            StartError::Pepper(path, error) => {
+                write!(f, "the pepper {}, by which callers' keys are known: {error}", path.display())
+            }
             StartError::Log(error) => write!(f, "the log: {error}"),
             StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             StartError::Tls(error) => write!(f, "TLS: {error}"),
@@ -248,6 +250,7 @@ impl App {
             own.clone(),
         ));
         own.spawn(reload::watch(self.clone(), self.stop.clone()));
+        own.spawn(reload::follow_prices(self.clone(), self.stop.clone()));
         own.spawn(publish(self.clone(), self.kill.clone()));
         let connections = self.connections.clone();
         listen::serve(api.0, api.1, limits, self.stop.clone(), self.kill.clone(), connections).await;
@@ -284,8 +287,10 @@ impl App {
             drop(tokio::time::timeout(Duration::from_secs(5), self.connections.wait()).await);
         }
         tracing::info!("drained");
-        self.kill.cancel();
         self.shared.log.flush(Duration::from_secs(2));
+        self.shared.decisions.flush(Duration::from_secs(2));
+        // The process may be gone a moment after this.
+        self.kill.cancel();
     }
 
     fn client(&self, provider: &Provider) -> HttpClient {

@@ -15,6 +15,8 @@ python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/
     missing="$missing python3 python3-venv"
 have node || missing="$missing nodejs"
 have npm || missing="$missing npm"
+# What the demo prints is run as it stands.
+have curl || missing="$missing curl"
 # A linker and C compiler come with most Rust toolchains; ring and zstd need them.
 have cc || missing="$missing build-essential"
 if [ "${1:-}" = bench ]; then

@@ -86,16 +86,26 @@ impl Pepper {
         Pepper(Zeroizing::new(blake3::derive_key("merit 2026-11 pepper of key digests", text.as_bytes())))
     }
 
+    /// Reads the pepper's file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is empty.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let text = Zeroizing::new(std::fs::read_to_string(path)?);
+        match text.trim() {
+            "" => Err(io::Error::other("the pepper's file is empty")),
+            text => Ok(Self::from_text(text)),
+        }
+    }
+
     /// Reads the pepper's file, or makes it (mode 0600) with fresh randomness.
     ///
     /// # Errors
     /// When the file can be neither read nor made, or is empty.
     pub fn load_or_make(path: &Path) -> io::Result<Self> {
-        match std::fs::read_to_string(path) {
-            Ok(text) if text.trim().is_empty() => Err(io::Error::other("the pepper's file is empty")),
-            Ok(text) => Ok(Self::from_text(text.trim())),
+        match Self::load(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(path),
-            Err(error) => Err(error),
+            loaded => loaded,
         }
     }
 

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::api::chat;
 use crate::api::error::Error;
+use crate::api::{chat, wanted};
 use crate::app::{App, Generation};
 use crate::catalog::Dialect;
 use crate::dispatch::flight::CLASS;
@@ -42,16 +42,16 @@ async fn explained(app: &App, query: &str, headers: &HeaderMap, body: Body) -> R
         request.control.objective = Some(objective.to_owned());
     }
     let caller = Arc::clone(&generation.anonymous);
-    let wanted = chat::find(&generation, &caller, &request)?;
+    let named = wanted::find(&generation, &caller, &request)?;
     let ask = Ask::new(&request, CLASS, None);
-    let offers = chat::offers(app.shared.now(), &generation, &wanted, &ask);
-    let gathered = market::gather(&ask, &wanted.objective, offers);
-    let scored = market::score(&wanted.objective, gathered);
-    let decision = market::decide(&ask, &wanted.objective, scored, Draw(fastrand::u64(..)));
+    let offers = wanted::offers(app.shared.now(), &generation, &named, &ask);
+    let gathered = market::gather(&ask, &named.objective, offers);
+    let scored = market::score(&named.objective, gathered);
+    let decision = market::decide(&ask, &named.objective, scored, Draw(fastrand::u64(..)));
     let explanation = market::explain(&decision, &generation.fleet.catalog);
     Ok(json!({
-        "route": wanted.name,
-        "objective": wanted.objective,
+        "route": named.name,
+        "objective": named.objective,
         "input_tokens": request.input_tokens,
         "decision": serde_json::to_value(explanation).unwrap_or_default(),
         "would_send": would_send(&generation, &request, &decision),

@@ -34,7 +34,7 @@ where
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Error::too_large(limit));
     }
-    let raw = collect(body, limit).await?;
+    let raw = collect(body, limit, announced).await?;
     let coding =
         headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
     match coding.as_deref() {
@@ -49,7 +49,7 @@ where
     }
 }
 
-async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Error>
+async fn collect<B>(mut body: B, limit: usize, announced: Option<u64>) -> Result<Bytes, Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -75,7 +75,8 @@ where
             None => first = Some(data),
             Some(before) => {
                 if rest.is_empty() {
-                    rest.reserve(length.max(body.size_hint().lower().try_into().unwrap_or(0)));
+                    // As much as was announced, so that nothing is copied twice.
+                    rest.reserve(length.max(announced.and_then(|all| all.try_into().ok()).unwrap_or(0)));
                     rest.extend_from_slice(before);
                 }
                 rest.extend_from_slice(&data);

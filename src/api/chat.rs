@@ -1,7 +1,6 @@
 //! `POST /v1/chat/completions`: the nine stages of a request, in order.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -13,15 +12,16 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::error::Error;
-use super::{body, respond};
+use super::wanted::{find, offers};
+use super::{body, browser, respond};
 use crate::accounts::keys::presented;
 use crate::accounts::{Caller, Presented, Reservation};
 use crate::app::{App, Generation};
-use crate::catalog::{Dialect, EndpointId, Objective};
+use crate::catalog::Dialect;
 use crate::dispatch::flight::CLASS;
 use crate::dispatch::relay::Running;
 use crate::dispatch::{self, Relay, Ticket};
-use crate::market::{self, Ask, Decision, Draw, Emptiness, Offer};
+use crate::market::{self, Ask, Decision, Draw, Emptiness};
 use crate::request::ChatRequest;
 use crate::units::NanoUsd;
 
@@ -53,6 +53,9 @@ async fn stages(
     let request = Arc::new(read(generation, &head.headers, body).await?); // 2
     ticket.request = Some(Arc::clone(&request));
     ticket.warnings.clone_from(&request.warnings);
+    if request.control.session.is_some() {
+        ticket.warnings.push("session has no effect yet".to_owned());
+    }
     let wanted = find(generation, &caller, &request)?;
     ticket.route = Some(Arc::clone(wanted.name));
     let began = Instant::now();
@@ -85,13 +88,7 @@ async fn answer(ticket: Ticket, closing: Arc<Notify>) -> Response {
     let mut running: Running = Box::pin(dispatch::run(ticket)); // 7
     let finished = match stream {
         true => tokio::time::timeout(hold, running.as_mut()).await,
-        false => {
-            tokio::select! {
-                finished = running.as_mut() => Ok(finished),
-                // The drain deadline: an honest error instead of a dead connection.
-                () = shared.deadline.cancelled() => return early.shutting_down(),
-            }
-        }
+        false => Ok(running.as_mut().await),
     };
     match finished {
         Ok((ticket, Ok(won))) => respond::won(ticket, won, closing), // 8
@@ -113,12 +110,23 @@ pub fn authenticate(generation: &Generation, headers: &HeaderMap) -> Result<Arc<
     };
     match (known, presented) {
         (Some(caller), _) => Ok(caller),
-        (None, _) if !generation.keys_required => Ok(Arc::clone(&generation.anonymous)),
+        // Where there are keys, a wrong one is wrong also where none is needed.
+        (None, Presented::Nothing) if !generation.keys_required => anonymous(generation, headers),
+        (None, _) if !generation.keys_required && generation.keys.is_none() => anonymous(generation, headers),
         (None, Presented::Nothing) => {
             Err(Error::invalid_api_key("no API key was given; send it as Authorization: Bearer KEY"))
         }
         (None, _) => Err(Error::invalid_api_key("this API key is not known here")),
     }
+}
+
+/// Anyone, but for the pages of other sites: a browser on this machine must not
+/// be a way for them to spend the operator's money.
+fn anonymous(generation: &Generation, headers: &HeaderMap) -> Result<Arc<Caller>, Error> {
+    if browser::is_foreign(headers) {
+        return Err(Error::forbidden("requests from other sites' pages need a key"));
+    }
+    Ok(Arc::clone(&generation.anonymous))
 }
 
 /// Stage 2: what is asked.
@@ -134,69 +142,6 @@ where
     let mut request = ChatRequest::read(bytes).map_err(bad)?;
     request.control.apply_headers(headers).map_err(bad)?;
     Ok(request)
-}
-
-/// What the requested name stands for, and what is valued.
-#[derive(Debug)]
-pub struct Wanted<'g> {
-    /// The configured name.
-    pub name: &'g Arc<str>,
-    /// Who may serve it.
-    pub endpoints: &'g [EndpointId],
-    /// What is valued.
-    pub objective: Arc<Objective>,
-}
-
-/// Looks up the name a caller asks for.
-///
-/// # Errors
-/// When there is no such name or objective, or the caller may not use it.
-pub fn find<'g>(
-    generation: &'g Generation,
-    caller: &Caller,
-    request: &ChatRequest,
-) -> Result<Wanted<'g>, Error> {
-    let catalog = &generation.fleet.catalog;
-    let Some(found) = catalog.find(&request.model) else {
-        let near = catalog.near(&request.model);
-        let near: Vec<&str> = near.into_iter().filter(|name| caller.may_use(name)).collect();
-        return Err(Error::model_not_found(&request.model, &near));
-    };
-    if !caller.may_use(found.name) {
-        return Err(Error::model_not_allowed(&request.model));
-    }
-    let objective = match &request.control.objective {
-        None => found.objective.unwrap_or(&generation.objective),
-        Some(name) => catalog.objectives.get(name).ok_or_else(|| {
-            let mut known: Vec<&str> = catalog.objectives.keys().map(String::as_str).collect();
-            known.sort_unstable();
-            let message = format!("there is no objective {name:?}; there are {}", known.join(", "));
-            Error::invalid_request(message, Some("objective".to_owned()))
-        })?,
-    };
-    Ok(Wanted { name: found.name, endpoints: found.endpoints, objective: Arc::clone(objective) })
-}
-
-/// Every endpoint behind the name, as it is now.
-pub fn offers<'g>(
-    now: Duration,
-    generation: &'g Generation,
-    wanted: &Wanted<'g>,
-    ask: &Ask<'_>,
-) -> impl Iterator<Item = Offer<'g>> {
-    let fleet = &generation.fleet;
-    let (input, class, most) = (ask.input_tokens, ask.class, ask.max_output_tokens);
-    wanted.endpoints.iter().map(move |id| {
-        let (endpoint, member) = (fleet.catalog.endpoint(*id), fleet.member(*id));
-        Offer {
-            endpoint,
-            model: &fleet.catalog.model(endpoint.model).name,
-            spoken: member.target.is_some(),
-            view: member.live.view(input, class, now),
-            output_tokens: member.lengths.expected(class, most),
-            warm_tokens: 0.0,
-        }
-    })
 }
 
 /// An empty decision is an error that names every endpoint's constraint.

@@ -39,12 +39,7 @@ pub fn won(ticket: Ticket, mut won: Won, closing: Arc<Notify>) -> Response {
 }
 
 /// A complete answer: charged, settled, and sent with its cost.
-fn whole(
-    mut ticket: Ticket,
-    reply: Reply,
-    passed: HeaderMap,
-    endpoint: EndpointId,
-) -> Response {
+fn whole(mut ticket: Ticket, reply: Reply, passed: HeaderMap, endpoint: EndpointId) -> Response {
     let usage = reply.usage.unwrap_or_else(|| {
         ticket.shared.metrics.usage_estimated.with_label_values(&["missing"]).inc();
         let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
@@ -99,10 +94,10 @@ pub fn failure(ticket: Ticket, failure: &Failure) -> Response {
 
 /// Takes anything secret that an upstream may have echoed out of its words.
 fn clean(ticket: &Ticket, told: &mut Error) {
-    let clean = |text: &str| ticket.shared.redactor.clean(text).into_owned();
-    told.message = clean(&told.message);
-    told.param = told.param.as_deref().map(clean);
-    told.upstream_code = told.upstream_code.as_deref().map(clean);
+    let texts = [Some(&mut told.message), told.param.as_mut(), told.upstream_code.as_mut()];
+    for text in texts.into_iter().flatten() {
+        *text = ticket.shared.redactor.clean(text).into_owned();
+    }
 }
 
 /// A failure as an event inside a stream; also tells the ticket.
@@ -129,14 +124,6 @@ impl Early {
     #[must_use]
     pub fn of(ticket: &Ticket) -> Self {
         Early(identity(ticket).headers)
-    }
-
-    /// The response when the process ends before anybody has answered.
-    #[must_use]
-    pub fn shutting_down(self) -> Response {
-        let mut response = Error::shutting_down().response(Dialect::OpenAi);
-        response.headers_mut().extend(self.0);
-        response
     }
 
     /// A response whose stream begins with waiting.
@@ -175,9 +162,9 @@ struct Lines {
 }
 
 impl Lines {
-    /// Room for what a usual response says.
+    /// Room for what a usual response says; the map is kept with the connection.
     fn new() -> Self {
-        Lines { headers: HeaderMap::with_capacity(16), text: BytesMut::with_capacity(448) }
+        Lines { headers: HeaderMap::with_capacity(12), text: BytesMut::with_capacity(448) }
     }
 
     /// Sets a header whose value comes from configuration or from us; what cannot

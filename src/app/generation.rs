@@ -68,9 +68,18 @@ impl Generation {
 
 fn keys(auth: &settings::Auth) -> Result<Option<KeyTable>, (PathBuf, io::Error)> {
     if auth.keys.is_empty() {
+        // Made at the first start, so that the first key can be. Where nothing
+        // can be written that is no reason not to serve.
+        if let Err((path, error)) = pepper(&auth.pepper) {
+            tracing::debug!(path = %path.display(), %error, "no pepper was made");
+        }
         return Ok(None);
     }
-    let pepper = pepper(&auth.pepper)?;
+    let pepper = match &auth.pepper {
+        // A new one would make every key in the configuration worthless.
+        settings::Pepper::File(path) => Pepper::load(path).map_err(|error| (path.clone(), error))?,
+        given @ settings::Pepper::Value(_) => pepper(given)?,
+    };
     let callers: HashMap<_, _> = auth.keys.iter().map(|key| (key.digest, Arc::new(caller(key)))).collect();
     Ok(Some(KeyTable::new(pepper, callers)))
 }

@@ -76,7 +76,7 @@ pub async fn serve<A: Answer>(
         .initial_connection_window_size(1024 * 1024)
         .max_header_list_size(64 * 1024)
         .keep_alive_interval(Duration::from_secs(30));
-    let builder = Arc::new(builder);
+    let builders = Arc::new(Builders { http1: builder.clone().http1_only(), either: builder });
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -97,9 +97,9 @@ pub async fn serve<A: Answer>(
         }
         let connection =
             Connection { answer: answer.clone(), limits, stop: stop.clone(), kill: kill.clone() };
-        let builder = Arc::clone(&builder);
+        let builders = Arc::clone(&builders);
         tracker.spawn(async move {
-            connection.run(stream, &builder).await;
+            connection.run(stream, &builders).await;
             drop(permit);
         });
     }
@@ -115,6 +115,15 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How connections are served.
+struct Builders {
+    http1: Builder<TokioExecutor>,
+    /// Finds out by itself, at the price of a buffer twice as large for as long as
+    /// the connection lasts: what it has read of the first request is put before
+    /// the rest.
+    either: Builder<TokioExecutor>,
+}
+
 struct Connection<A> {
     answer: A,
     limits: Limits,
@@ -123,8 +132,25 @@ struct Connection<A> {
 }
 
 impl<A: Answer> Connection<A> {
-    async fn run(self, stream: TcpStream, builder: &Builder<TokioExecutor>) {
+    /// Whether this can only be HTTP/1, by its first two bytes: HTTP/2 begins with
+    /// `PRI`. `None` when nothing comes.
+    async fn is_http1(&self, stream: &TcpStream) -> Option<bool> {
+        let mut first = [0; 2];
+        let peeked = tokio::select! {
+            peeked = tokio::time::timeout(self.limits.headers, stream.peek(&mut first)) => peeked,
+            () = self.stop.cancelled() => return None,
+        };
+        match peeked.ok()?.ok()? {
+            0 => None,
+            1 => Some(first != *b"P\0"),
+            _ => Some(first != *b"PR"),
+        }
+    }
+
+    async fn run(self, stream: TcpStream, builders: &Builders) {
         let watch = Arc::new(Watch::new());
+        let Some(is_http1) = self.is_http1(&stream).await else { return };
+        let builder = if is_http1 { &builders.http1 } else { &builders.either };
         let io = Watched { inner: TokioIo::new(stream), watch: Arc::clone(&watch) };
         let service = Serve { answer: self.answer, watch: Arc::clone(&watch) };
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));

@@ -5,20 +5,20 @@ use crate::config::{Listed, ModelFacts, PriceLookup};
 
 /// Looks prices up in a book, as of now.
 #[derive(Debug)]
-pub struct FromBook<'b> {
-    book: &'b PriceBook,
+pub struct FromBook {
+    book: PriceBook,
     now: u64,
 }
 
-impl<'b> FromBook<'b> {
+impl FromBook {
     /// As of now.
     #[must_use]
-    pub fn new(book: &'b PriceBook) -> Self {
-        FromBook { book, now: crate::dispatch::ticket::unix_ms() / 1000 }
+    pub fn new(book: &PriceBook) -> Self {
+        FromBook { book: book.for_now(), now: crate::dispatch::ticket::unix_ms() / 1000 }
     }
 }
 
-impl PriceLookup for FromBook<'_> {
+impl PriceLookup for FromBook {
     fn find(&self, provider: &str, vendor: Option<&str>, model: &str) -> Option<Listed> {
         let found = self.book.find(vendor.unwrap_or(provider), model, self.now)?;
         let facts = ModelFacts {

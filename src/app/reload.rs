@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::generation::Generation;
 use super::{App, StartError};
-use crate::config::settings::Settings;
+use crate::catalog::Endpoint;
+use crate::config::settings::{Mode, Settings};
 use crate::config::{LoadError, Loaded, Problem, Severity};
 
 /// How often files are looked at. A look is one `stat` per file; unlike
@@ -96,8 +97,9 @@ impl App {
         *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner) = rejected;
     }
 
-    fn replace(&self, loaded: Loaded, dry_run: bool) -> Result<Reloaded, ReloadError> {
+    fn replace(&self, mut loaded: Loaded, dry_run: bool) -> Result<Reloaded, ReloadError> {
         let old = self.generation();
+        self.keep_closed(&mut loaded)?;
         let mut report = compare(&old, &loaded, &self.started_with);
         report.generation = old.number;
         if dry_run || !report.changed {
@@ -115,10 +117,49 @@ impl App {
         }
         tracing::info!(generation = number, added = ?report.added, removed = ?report.removed, "configuration reloaded");
         self.forget_clients(&new);
+        self.forget_series(&old, &new);
         new.fleet.wake(&old.fleet);
         self.current.store(Arc::new(new));
         report.generation = number;
         Ok(report)
+    }
+
+    /// Series of endpoints that are gone are dropped.
+    fn forget_series(&self, old: &Generation, new: &Generation) {
+        let labels = |generation: &Generation| -> BTreeSet<(String, String)> {
+            let catalog = &generation.fleet.catalog;
+            let label = |endpoint: &Endpoint| {
+                (endpoint.provider.name.clone(), catalog.model(endpoint.model).name.to_string())
+            };
+            catalog.endpoints.iter().map(label).collect()
+        };
+        for (provider, model) in labels(old).difference(&labels(new)) {
+            self.shared.metrics.forget(provider, model);
+        }
+    }
+
+    /// The listeners stay where they were bound, whatever the new configuration
+    /// says of them: who may use them is decided for those addresses.
+    fn keep_closed(&self, new: &mut Loaded) -> Result<(), ReloadError> {
+        let bound = &self.started_with.server;
+        let auth = &mut new.settings.auth;
+        auth.keys_required = match auth.mode {
+            Mode::Auto => !bound.listen.ip().is_loopback(),
+            Mode::None => false,
+            Mode::Keys => true,
+        };
+        let mut problems = Vec::new();
+        if auth.keys_required && auth.keys.is_empty() {
+            problems.push(format!("auth.keys: callers of {} need keys, and there are none", bound.listen));
+        }
+        let was_open = self.started_with.auth.mode == Mode::None;
+        if auth.mode == Mode::None && !was_open && !bound.listen.ip().is_loopback() {
+            problems.push(format!("auth.mode: opening {} to everybody needs a restart", bound.listen));
+        }
+        if new.settings.admin.token.is_none() && !bound.admin.ip().is_loopback() {
+            problems.push(format!("admin.token: the admin listener is on {} and needs one", bound.admin));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ReloadError { problems }) }
     }
 
     /// Clients of providers that are gone are dropped, and with them their idle
@@ -151,9 +192,12 @@ fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded 
     if then.decisions != now.decisions {
         needs_restart.push("decisions".to_owned());
     }
-    if (then.router.attempts, then.router.hold, then.router.keep_alive, then.router.breaker)
-        != (now.router.attempts, now.router.hold, now.router.keep_alive, now.router.breaker)
-    {
+    let fixed = |settings: &Settings| {
+        let router = &settings.router;
+        let retries = (router.attempts, router.retry_budget.to_bits(), router.retry_min_per_second);
+        (retries, router.hold, router.keep_alive, router.breaker)
+    };
+    if fixed(then) != fixed(now) {
         needs_restart.push("router".to_owned());
     }
     Reloaded {
@@ -163,6 +207,27 @@ fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded 
         removed: before.difference(&after).cloned().collect(),
         needs_restart,
         warnings: new.warnings.iter().map(Problem::to_string).collect(),
+    }
+}
+
+/// How often prices are looked up again. Those that depend on the date or the
+/// time of day change at full or half hours.
+const PRICES: Duration = Duration::from_secs(30 * 60);
+
+/// Looks prices up again at every half hour. Where none has changed, nothing
+/// does.
+pub async fn follow_prices(app: App, stop: CancellationToken) {
+    loop {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let left = PRICES.as_secs() - since.as_secs() % PRICES.as_secs();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(left + 1)) => {}
+            () = stop.cancelled() => return,
+        }
+        // A configuration that cannot be used now has been told of when it changed.
+        if app.reload(true).await.is_ok_and(|report| report.changed) {
+            drop(app.reload(false).await);
+        }
     }
 }
 

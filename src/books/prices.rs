@@ -40,13 +40,11 @@ const MOST_BYTES: u64 = 64 << 20;
 /// Two lists agree when their prices differ by at most one part in this many: 2 %.
 const AGREEMENT: u64 = 50;
 
-static EMBEDDED: OnceLock<Arc<Lists>> = OnceLock::new();
-
 /// Looks up what a vendor charges for a model, and how good a model is said to be.
 #[derive(Debug)]
 pub struct PriceBook {
-    /// `None` stands for the embedded lists, which are unpacked when first asked.
-    lists: Option<Arc<Lists>>,
+    /// Empty stands for the embedded lists, which are unpacked when first asked.
+    lists: OnceLock<Arc<Lists>>,
 }
 
 /// Why price lists were refused.
@@ -106,7 +104,7 @@ impl PriceBook {
     /// The lists that are compiled in. Costs nothing until it is asked.
     #[must_use]
     pub fn embedded() -> Self {
-        PriceBook { lists: None }
+        PriceBook { lists: OnceLock::new() }
     }
 
     /// Price lists in the format of `docs/prices.md`, gzipped. Lines that are
@@ -115,7 +113,15 @@ impl PriceBook {
     /// # Errors
     /// When they cannot be unpacked or the header is not understood.
     pub fn from_gzip(packed: &[u8]) -> Result<Self, BookError> {
-        Ok(PriceBook { lists: Some(Arc::new(unpack(packed)?)) })
+        Ok(PriceBook { lists: OnceLock::from(Arc::new(unpack(packed)?)) })
+    }
+
+    /// The same book for one occasion: what is unpacked for it goes with it. Prices
+    /// are asked for when a configuration is loaded, which is rare, and the lists
+    /// take more memory than the rest of an idle gateway.
+    #[must_use]
+    pub fn for_now(&self) -> Self {
+        PriceBook { lists: self.lists.clone() }
     }
 
     /// What `vendor` (its slug or another of its names) charges for `model` at
@@ -164,7 +170,7 @@ impl PriceBook {
     }
 
     fn lists(&self) -> &Lists {
-        self.lists.as_deref().unwrap_or_else(|| EMBEDDED.get_or_init(unpack_embedded))
+        self.lists.get_or_init(unpack_embedded)
     }
 }
 

@@ -42,7 +42,7 @@ impl Check {
             Err(error) => {
                 complain(&error.to_string());
                 if let LoadError::Problems(problems) = &error {
-                    complain(&format!("{} problems", problems.len()));
+                    complain(&counted(problems.len(), "problem"));
                 }
                 ExitCode::from(CONFIG)
             }
@@ -62,11 +62,11 @@ fn report(loaded: &Loaded) {
         .map(|endpoint| endpoint.identity.as_ref())
         .collect();
     say(&format!(
-        "ok: {} providers, {} endpoints, {} models, {} routes",
-        catalog.providers.len(),
-        catalog.endpoints.len(),
-        catalog.models.len(),
-        catalog.routes.len()
+        "ok: {}, {}, {}, {}",
+        counted(catalog.providers.len(), "provider"),
+        counted(catalog.endpoints.len(), "endpoint"),
+        counted(catalog.models.len(), "model"),
+        counted(catalog.routes.len(), "route")
     ));
     if !unpriced.is_empty() {
         say(&format!("without a known price, and so never chosen: {}", unpriced.join(", ")));
@@ -74,6 +74,11 @@ fn report(loaded: &Loaded) {
 }
 
 /// Asks every provider for its models.
+/// `1 problem`, `2 problems`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn connect(loaded: &Loaded) -> ExitCode {
     let asked = super::small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
         let client = gateway::client(PATIENCE)?;

@@ -30,28 +30,39 @@ pub fn run(address: &gateway::Address, source: &Source, environment: &Environmen
     }
 }
 
+/// A table, one line an endpoint. Figures that nobody has measured yet, because
+/// the endpoint has not been asked, have a `~` before them.
 fn live(answer: &Value) {
+    say(&row(["endpoint", "dialect", "price", "first token", "tokens/s", "failing", "circuit"]));
     for endpoint in answer.get("data").and_then(Value::as_array).into_iter().flatten() {
-        let text = |name: &str| {
-            endpoint
-                .get(name)
-                .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
-        };
-        let flag = |name: &str, word: &str| {
-            if endpoint.get(name) == Some(&Value::Bool(true)) {
-                word.to_owned()
-            } else {
-                format!("NOT {word}")
-            }
-        };
-        say(&format!(
-            "{:<48} {:<10} {:<12} {}",
-            text("endpoint").unwrap_or_default(),
-            text("dialect").unwrap_or_default(),
-            flag("priced", "priced"),
-            endpoint.get("live").map(ToString::to_string).unwrap_or_default()
-        ));
+        say(&line(endpoint));
     }
+}
+
+fn line(endpoint: &Value) -> String {
+    let text = |pointer: &str| endpoint.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
+    let number = |pointer: &str| endpoint.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let assumed = |timing: &str| match number(&format!("/live/{timing}/samples")) {
+        samples if samples > 0.0 => "",
+        _ => "~",
+    };
+    let price = if endpoint.get("priced") == Some(&Value::Bool(true)) { "known" } else { "UNKNOWN" };
+    // Whoever rests is not asked, whatever its circuit says.
+    let state = endpoint.pointer("/live/resting/why").and_then(Value::as_str);
+    row([
+        text("/endpoint"),
+        text("/dialect"),
+        price,
+        &format!("{}{:.2} s", assumed("ttft"), number("/live/ttft/p50")),
+        &format!("{}{:.0}", assumed("itl"), 1.0 / number("/live/itl/p50")),
+        &format!("{:.1} %", 100.0 * number("/live/risk/share")),
+        state.unwrap_or_else(|| text("/live/circuit/state")),
+    ])
+}
+
+fn row(cells: [&str; 7]) -> String {
+    let [endpoint, dialect, price, first_token, speed, failing, circuit] = cells;
+    format!("{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {speed:>9} {failing:>8}  {circuit}")
 }
 
 fn configured(source: &Source, environment: &Environment) -> ExitCode {
@@ -81,5 +92,21 @@ fn configured(source: &Source, environment: &Environment) -> ExitCode {
             complain(&problem);
             ExitCode::from(super::CONFIG)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_endpoint_is_one_line() {
+        let endpoint = json!({ "endpoint": "a/m", "dialect": "openai", "priced": true, "live": {
+            "ttft": { "p50": 0.25, "samples": 3.0 }, "itl": { "p50": 0.02, "samples": 0.0 },
+            "risk": { "share": 0.015 }, "circuit": { "state": "open" }, "resting": null } });
+        let words = line(&endpoint).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words, "a/m openai known 0.25 s ~50 1.5 % open");
+        assert_eq!(line(&json!({})).split_whitespace().nth(2), Some("UNKNOWN"));
     }
 }

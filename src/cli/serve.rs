@@ -31,9 +31,15 @@ pub fn origin(source: &Source, environment: Environment) -> Result<Origin, ExitC
     Ok(Origin { files: source.config.clone(), inline: Vec::new(), environment, flags, strict: source.strict })
 }
 
-/// Runs a future on as many threads as there are cores.
+/// Runs a future on as many threads as there are cores. On one core, as beside
+/// an application, there is nobody to share work with, and a runtime that need
+/// not be ready to does less for each request.
 pub fn block_on(future: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() == 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    match runtime.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(future);
             // Blocking work (a name that is being looked up) is not waited for.

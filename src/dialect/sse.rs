@@ -96,6 +96,13 @@ impl Splitter {
         &self.chunk
     }
 
+    /// Lets go of the chunk pushed last, once there is no next event in it: a
+    /// slice of it keeps the whole buffer that it was read into.
+    pub fn forget(&mut self) {
+        self.chunk = Bytes::new();
+        self.at = 0;
+    }
+
     /// The next event that carries data; nothing when more bytes are needed.
     ///
     /// # Errors

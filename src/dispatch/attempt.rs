@@ -5,12 +5,15 @@
 //! as nothing has gone to the caller, another provider can take over unseen.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::header::{TRANSFER_ENCODING, USER_AGENT};
+use http::header::{DATE, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,6 +27,10 @@ use crate::request::ChatRequest;
 
 /// Largest complete answer, decoded (`faults.md` U16).
 const MOST_ANSWER: usize = 64 * 1024 * 1024;
+/// How long and how many bytes are read behind a stream's end, to keep its
+/// connection.
+const REST: Duration = Duration::from_secs(1);
+const MOST_REST: usize = 64 * 1024;
 /// Largest error body that is looked at; the rest says nothing new.
 const MOST_ERROR: usize = 64 * 1024;
 /// How long an error's body may take; its status alone says enough.
@@ -144,6 +151,19 @@ impl Upstream {
         upstream
     }
 
+    /// The terminal marker has come; nothing behind it is of interest. But what
+    /// is left must be read, or the connection could not be used again: mostly
+    /// that is the end of the chunks, which is there already.
+    pub fn end(&mut self) {
+        self.ended = true;
+        let Some(mut body) = self.body.take() else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        if matches!(Pin::new(&mut body).poll_frame(&mut context), Poll::Ready(None | Some(Err(_)))) {
+            return;
+        }
+        tokio::spawn(async move { timeout(REST, read_up_to(body, MOST_REST)).await });
+    }
+
     /// Adds what the decoder gave to what the caller gets next.
     pub fn push(&mut self, events: Vec<Bytes>) {
         let scrub = &self.scrub;
@@ -199,12 +219,17 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
 
 /// What a status other than 200 means.
 async fn refusal(target: &Target, response: Response<Incoming>) -> Failure {
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
     if head.status.is_redirection() {
         return Failure::Protocol { detail: "a redirect, which is never followed" };
     }
     if head.status.is_success() {
         return Failure::Protocol { detail: "a success without an answer" };
+    }
+    // What has no date is as old as its arrival (RFC 9110, 6.6.1): dates of when
+    // to come back are measured against it.
+    if let Ok(now) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
+        head.headers.entry(DATE).or_insert(now);
     }
     let text = timeout(ERROR_BODY, read_up_to(body, MOST_ERROR)).await.unwrap_or_default();
     target.codec.failure(head.status, &head.headers, &text)

@@ -33,7 +33,7 @@ pub struct Fleet {
     /// Counts reloads.
     pub generation: u64,
     /// What is offered.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     members: Vec<Member>,
 }
 
@@ -63,7 +63,7 @@ impl Fleet {
                 }
             })
             .collect();
-        let fleet = Fleet { generation, catalog, members };
+        let fleet = Fleet { generation, catalog: Arc::new(catalog), members };
         fleet.publish_prices(metrics);
         fleet
     }

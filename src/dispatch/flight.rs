@@ -76,12 +76,18 @@ impl Flight {
 
     /// The attempt is over. Returns how long it took.
     pub fn finish(&mut self, failure: Option<&Failure>, usage: &Usage) -> Duration {
+        self.finish_at(Instant::now(), failure, usage)
+    }
+
+    /// The same for a stream whose last content came at `last`, which may be a
+    /// while before its end.
+    pub fn finish_at(&mut self, last: Instant, failure: Option<&Failure>, usage: &Usage) -> Duration {
         let took = self.started.elapsed();
         if std::mem::replace(&mut self.finished, true) {
             return took;
         }
         let member = self.fleet.member(self.endpoint);
-        let itl = self.itl(usage.output);
+        let itl = self.itl(last, usage.output);
         let sample = Sample {
             ttft: self.ttft(),
             itl,
@@ -110,9 +116,9 @@ impl Flight {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    fn itl(&self, output_tokens: u64) -> Option<f64> {
+    fn itl(&self, last: Instant, output_tokens: u64) -> Option<f64> {
         let first = self.first.filter(|_| output_tokens >= FEWEST_TOKENS)?;
-        Some(first.elapsed().as_secs_f64() / (output_tokens - 1) as f64)
+        Some(last.saturating_duration_since(first).as_secs_f64() / (output_tokens - 1) as f64)
     }
 }
 

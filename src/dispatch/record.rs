@@ -4,6 +4,7 @@
 //! export that `merit replay` reads.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::fleet::Fleet;
 use super::ticket::{AttemptRecord, Ticket, milliseconds};
+use crate::catalog::Catalog;
 use crate::catalog::Provider;
 use crate::market::Decision;
 use crate::telemetry::log::{Entry, Log};
@@ -75,13 +76,15 @@ pub struct Record {
     pub decision: Option<Arc<Decision>>,
     /// The generation in which it was decided: its ids mean nothing in another.
     #[serde(skip)]
-    pub fleet: Arc<Fleet>,
+    pub catalog: Arc<Catalog>,
 }
 
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
 fn name<S: Serializer>(provider: &Option<Arc<Provider>>, serializer: S) -> Result<S::Ok, S::Error> {
     provider.as_ref().map(|provider| provider.name.as_str()).serialize(serializer)
 }
 
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
 fn digits<S: Serializer>(cost: &Option<NanoUsd>, serializer: S) -> Result<S::Ok, S::Error> {
     match cost {
         Some(cost) => serializer.collect_str(cost),
@@ -121,7 +124,7 @@ impl Record {
             cost_usd: served.and_then(|served| served.cost),
             generation: ticket.fleet.generation,
             decision: ticket.decision.take(),
-            fleet: Arc::clone(&ticket.fleet),
+            catalog: Arc::clone(&ticket.fleet.catalog),
         }
     }
 }
@@ -186,17 +189,40 @@ pub struct Decisions {
     export: Option<Log>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    records: HashMap<Uuid, Arc<Record>>,
+    records: HashMap<Uuid, Arc<Record>, BuildHasherDefault<OwnId>>,
     order: VecDeque<Uuid>,
+}
+
+/// Our ids are random and never from the wire, so their last eight bytes are a
+/// hash already.
+#[derive(Debug, Default)]
+struct OwnId(u64);
+
+impl Hasher for OwnId {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(random) = bytes.last_chunk() {
+            self.0 = u64::from_ne_bytes(*random);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Decisions {
     /// Keeps the last `keep` records, and hands each to `export` as a line.
     #[must_use]
     pub fn new(keep: usize, export: Option<Log>) -> Self {
-        Decisions { keep, kept: Mutex::default(), export }
+        // Room for all from the start: moving 100,000 to a larger table would make
+        // some request wait. Memory that is not used yet costs nothing.
+        let kept = Kept {
+            records: HashMap::with_capacity_and_hasher(keep + 1, BuildHasherDefault::default()),
+            order: VecDeque::with_capacity(keep + 1),
+        };
+        Decisions { keep, kept: Mutex::new(kept), export }
     }
 
     /// Adds a record and forgets the oldest when there are too many.
@@ -213,6 +239,13 @@ impl Decisions {
         };
         // Freed outside the lock.
         drop(forgotten);
+    }
+
+    /// Waits until all that was handed to the export is written, `limit` at most.
+    pub fn flush(&self, limit: Duration) {
+        if let Some(export) = &self.export {
+            export.flush(limit);
+        }
     }
 
     /// The record of that request, if it is still kept.

@@ -109,12 +109,7 @@ impl Relay {
         Self::start(state, &ticket.shared, closing, render)
     }
 
-    fn start(
-        state: State,
-        shared: &Arc<super::Shared>,
-        closing: Arc<Notify>,
-        render: RenderError,
-    ) -> Self {
+    fn start(state: State, shared: &Arc<super::Shared>, closing: Arc<Notify>, render: RenderError) -> Self {
         let settings = shared.relay;
         Relay {
             state,
@@ -128,25 +123,30 @@ impl Relay {
     }
 
     /// Content has come: from here on there is one upstream and no way back.
-    fn begin(&mut self, ticket: Ticket, won: Won) {
+    fn begin(&mut self, mut ticket: Ticket, won: Won) {
+        // Nobody will be asked again: an open stream need not keep its request.
+        if let Some(request) = ticket.request.as_mut().and_then(Arc::get_mut) {
+            request.body = Bytes::new();
+        }
         let idle = ticket.fleet.catalog.endpoint(won.flight.endpoint).provider.timeouts.idle;
         match won.answer {
             Answer::Stream(upstream) => {
                 let content_events = upstream.decoder.watch().content_events;
-                let last_content = Instant::now();
+                let now = Instant::now();
                 self.state = State::Flowing(Box::new(Flowing {
                     ticket,
                     flight: won.flight,
                     upstream,
                     idle,
-                    last_content,
+                    last_event: now,
+                    last_content: now,
                     content_events,
+                    finished: false,
                 }));
             }
             // A stream is only asked for as a stream, so this does not happen;
             // if it did, an honest error is better than silence.
             Answer::Whole(_) => {
-                let mut ticket = ticket;
                 self.fail(&mut ticket, &Failure::Protocol { detail: "not a stream" });
             }
         }
@@ -193,7 +193,8 @@ impl Relay {
             return;
         };
         flowing.account(Some(failure));
-        flowing.ticket.shared.metrics.truncated.with_label_values(&["upstream"]).inc();
+        let side = if *failure == Failure::ShuttingDown { "gateway" } else { "upstream" };
+        flowing.ticket.shared.metrics.truncated.with_label_values(&[side]).inc();
         self.fail(&mut flowing.ticket, failure);
     }
 
@@ -265,7 +266,12 @@ impl Relay {
                     return Poll::Ready(None);
                 }
                 match flowing.read(context) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(None),
+                    Poll::Ready(Ok(())) => {
+                        if flowing.has_just_finished() {
+                            self.timer.as_mut().reset(Instant::now() + flowing::AFTER_FINISH);
+                        }
+                        return Poll::Ready(None);
+                    }
                     Poll::Ready(Err(failure)) => {
                         self.broke(&failure);
                         return Poll::Ready(None);
@@ -274,23 +280,12 @@ impl Relay {
                 }
             }
         }
-        if self.deadline.as_mut().poll(context).is_ready() {
-            self.shut_down();
+        // An attempt loop that still runs looks at the deadline itself.
+        if matches!(self.state, State::Flowing(_)) && self.deadline.as_mut().poll(context).is_ready() {
+            self.cut(&Failure::ShuttingDown);
             return Poll::Ready(None);
         }
         self.tick(context)
-    }
-
-    /// The drain deadline has passed.
-    fn shut_down(&mut self) {
-        match &self.state {
-            State::Flowing(_) => self.cut(&Failure::ShuttingDown),
-            State::Waiting(_) => {
-                let event = (self.render)(None, &Failure::ShuttingDown);
-                self.last(event);
-            }
-            State::Last(_) => {}
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! fails rarely every failure is retried, and when everything fails the load on
 //! the upstreams grows by a fifth instead of fourfold.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tower::retry::budget::{Budget, TpsBudget};
@@ -66,45 +67,63 @@ pub enum Kind {
 }
 
 /// The order of attempts of one request: every candidate once, best first; then
-/// those again whose failure may have been bad luck.
+/// those again whose failure may have been bad luck; then those whose circuit
+/// refused them, for asking somebody unwell is better than asking nobody.
 #[derive(Debug)]
 pub struct Plan {
     candidates: usize,
     position: usize,
-    again: Vec<usize>,
-    last: Option<usize>,
+    again: VecDeque<usize>,
+    refused: VecDeque<usize>,
+    tried: Vec<usize>,
+}
+
+/// One step of a [`Plan`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Which candidate, in the order of the decision.
+    pub candidate: usize,
+    /// How it relates to the steps before.
+    pub kind: Kind,
+    /// Whether its circuit has no say any more.
+    pub forced: bool,
 }
 
 impl Plan {
     /// A plan over candidates `0..candidates`.
     #[must_use]
     pub fn new(candidates: usize) -> Self {
-        Plan { candidates, position: 0, again: Vec::new(), last: None }
+        Plan { candidates, position: 0, again: VecDeque::new(), refused: VecDeque::new(), tried: Vec::new() }
     }
 
     /// The next candidate to try, and what that is.
-    pub fn step(&mut self) -> Option<(usize, Kind)> {
-        let next = if self.position < self.candidates {
+    pub fn step(&mut self) -> Option<Step> {
+        let (candidate, forced) = if self.position < self.candidates {
             self.position += 1;
-            self.position - 1
-        } else if self.again.is_empty() {
-            return None;
+            (self.position - 1, false)
+        } else if let Some(again) = self.again.pop_front() {
+            (again, false)
         } else {
-            self.again.remove(0)
+            (self.refused.pop_front()?, true)
         };
-        let kind = match self.last {
-            None => Kind::First,
-            Some(last) if last == next => Kind::Retry,
-            Some(_) => Kind::Fallback,
+        let kind = match self.tried.is_empty() {
+            true => Kind::First,
+            false if self.tried.contains(&candidate) => Kind::Retry,
+            false => Kind::Fallback,
         };
-        Some((next, kind))
+        Some(Step { candidate, kind, forced })
+    }
+
+    /// The candidate's circuit let nobody through.
+    pub fn refused(&mut self, candidate: usize) {
+        self.refused.push_back(candidate);
     }
 
     /// The candidate was tried and failed.
     pub fn failed(&mut self, candidate: usize, failure: &Failure) {
-        self.last = Some(candidate);
+        self.tried.push(candidate);
         if failure.next() == Next::Again {
-            self.again.push(candidate);
+            self.again.push_back(candidate);
         }
     }
 }
@@ -164,11 +183,11 @@ mod tests {
         let mut plan = Plan::new(candidates);
         let mut steps = Vec::new();
         while let Some(step) = plan.step() {
-            steps.push(step);
+            steps.push((step.candidate, step.kind));
             if steps.len() == 5 {
                 break;
             }
-            plan.failed(step.0, failure);
+            plan.failed(step.candidate, failure);
         }
         steps
     }
@@ -177,10 +196,23 @@ mod tests {
     fn everyone_once_then_again_who_may() {
         use Kind::*;
         let luck = Failure::Server { status: 500 };
-        assert_eq!(steps(2, &luck), [(0, First), (1, Fallback), (0, Fallback), (1, Fallback), (0, Fallback)]);
+        assert_eq!(steps(2, &luck), [(0, First), (1, Fallback), (0, Retry), (1, Retry), (0, Retry)]);
         assert_eq!(steps(1, &luck), [(0, First), (0, Retry), (0, Retry), (0, Retry), (0, Retry)]);
         let hopeless = Failure::RateLimited { retry_after: None };
         assert_eq!(steps(2, &hopeless), [(0, First), (1, Fallback)]);
+    }
+
+    #[test]
+    fn who_was_refused_comes_last_and_is_forced() {
+        let mut plan = Plan::new(2);
+        let refused = plan.step().unwrap().candidate;
+        plan.refused(refused);
+        assert_eq!(plan.step(), Some(Step { candidate: 1, kind: Kind::First, forced: false }));
+        plan.failed(1, &Failure::Connect);
+        assert_eq!(plan.step(), Some(Step { candidate: 1, kind: Kind::Retry, forced: false }));
+        plan.failed(1, &Failure::Tls);
+        assert_eq!(plan.step(), Some(Step { candidate: 0, kind: Kind::Fallback, forced: true }));
+        assert_eq!(plan.step(), None);
     }
 
     #[tokio::test(start_paused = true)]

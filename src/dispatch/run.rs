@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Shared;
 use super::attempt::{self, Answer, Limits, Passed};
 use super::flight::Flight;
 use super::retry::{Kind, Plan, backoff, worst};
 use super::ticket::Ticket;
 use crate::accounts::Expose;
-use crate::books::Pass;
+use crate::books::{Live, Pass};
 use crate::catalog::EndpointId;
 use crate::dialect::Style;
 use crate::outcome::{Failure, Next};
@@ -47,36 +48,42 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
     shared.retries.deposit();
     let mut plan = Plan::new(decision.order.len());
     let mut failures: Vec<Failure> = Vec::new();
-    let mut tries = 0_u32;
-    while tries < shared.retry.attempts {
-        let Some((index, kind)) = plan.step() else { break };
-        let Some(candidate) = decision.ranked().nth(index) else { break };
-        let live = &ticket.fleet.member(candidate.id).live;
+    while failures.len() < shared.retry.attempts as usize {
+        let Some(step) = plan.step() else { break };
+        let Some(candidate) = decision.ranked().nth(step.candidate) else { break };
+        let live = Arc::clone(&ticket.fleet.member(candidate.id).live);
         let pass = live.try_pass(shared.now());
         // Where circuits have left nobody, asking one is better than asking none.
-        if pass == Pass::Refused && !candidate.facts.last_resort {
+        if pass == Pass::Refused && !step.forced && !candidate.facts.last_resort {
+            plan.refused(step.candidate);
             continue;
         }
+        let probe = Probe((pass == Pass::Probe).then(|| (live, Arc::clone(&shared))));
         if let Some(before) = failures.last() {
             if !shared.retries.allows(before) {
-                if pass == Pass::Probe {
-                    live.abandon_probe(shared.now());
-                }
                 break;
             }
-            count(&ticket, kind, before);
-            if kind == Kind::Retry {
-                tokio::time::sleep(backoff(tries + 1, fastrand::f64())).await;
+            count(&ticket, step.kind, before);
+            if step.kind == Kind::Retry {
+                let wait = backoff(u32::try_from(failures.len()).unwrap_or(u32::MAX) + 1, fastrand::f64());
+                tokio::time::sleep(wait).await;
             }
         }
-        tries += 1;
-        match attempt_one(&mut ticket, candidate.id, pass == Pass::Probe).await {
+        let attempted = tokio::select! {
+            attempted = attempt_one(&mut ticket, candidate.id, probe) => attempted,
+            // The drain deadline: an honest error instead of a dead connection.
+            () = shared.deadline.cancelled() => Err(Failure::ShuttingDown),
+        };
+        if let Err(failure) = &attempted {
+            ticket.abandon(failure);
+        }
+        match attempted {
             Ok(won) => return (ticket, Ok(won)),
             Err(failure) => {
-                let stop = failure.next() == Next::Stop;
-                plan.failed(index, &failure);
+                let hopeless = failure.next() == Next::Stop;
+                plan.failed(step.candidate, &failure);
                 failures.push(failure);
-                if stop {
+                if hopeless {
                     break;
                 }
             }
@@ -84,6 +91,28 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
     }
     let failure = worst(failures).unwrap_or(Failure::Overloaded { retry_after: None });
     (ticket, Err(failure))
+}
+
+/// The right to probe an endpoint whose circuit is half open; given back when it
+/// is dropped unused, whatever the reason.
+struct Probe(Option<Unwell>);
+
+/// An endpoint, and the clock its circuit goes by.
+type Unwell = (Arc<Live>, Arc<Shared>);
+
+impl Probe {
+    /// Whether there is such a right; it is used from now on.
+    fn take(mut self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some((live, shared)) = &self.0 {
+            live.abandon_probe(shared.now());
+        }
+    }
 }
 
 fn count(ticket: &Ticket, kind: Kind, before: &Failure) {
@@ -96,22 +125,19 @@ fn count(ticket: &Ticket, kind: Kind, before: &Failure) {
 }
 
 /// One attempt, recorded.
-async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: bool) -> Result<Won, Failure> {
+async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Result<Won, Failure> {
     let fleet = Arc::clone(&ticket.fleet);
     let endpoint = fleet.catalog.endpoint(id);
     let member = fleet.member(id);
     // A decision names no endpoint whose dialect is not spoken, and none is made
     // without a request.
     let (Some(request), Some(target)) = (ticket.request.clone(), &member.target) else {
-        if probe {
-            member.live.abandon_probe(ticket.shared.now());
-        }
         return Err(Failure::Unsupported { what: format!("dialect {}", endpoint.provider.dialect.name()) });
     };
     let limits =
         limits(member.live.first_content_timeout(&endpoint.provider.timeouts), request.max_output_tokens);
     let style = style(ticket, id, request.include_usage);
-    let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe, request.input_tokens);
+    let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe.take(), request.input_tokens);
     let mut warnings = Vec::new();
     ticket.under_way = Some((id, Instant::now()));
     let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;

@@ -5,6 +5,7 @@
 //! for: what merely looks like a key may be what the caller asked for.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -19,7 +20,7 @@ const MASK: &[u8] = b"***";
 /// Knows one credential. A credential that is spread over several pieces is not
 /// recognised.
 #[derive(Clone)]
-pub struct Scrub(Option<Finder<'static>>);
+pub struct Scrub(Option<Arc<Finder<'static>>>);
 
 /// Shows no key.
 impl std::fmt::Debug for Scrub {
@@ -33,7 +34,7 @@ impl Scrub {
     #[must_use]
     pub fn new(key: Option<&Secret>) -> Self {
         let key = key.map(Secret::expose).filter(|key| key.len() >= SHORTEST);
-        Scrub(key.map(|key| Finder::new(key).into_owned()))
+        Scrub(key.map(|key| Arc::new(Finder::new(key).into_owned())))
     }
 
     /// The piece without the credential; the piece itself where it is not in it.

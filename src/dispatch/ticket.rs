@@ -133,6 +133,9 @@ impl Ticket {
         took: Duration,
         ttft: Option<f64>,
     ) {
+        // There is hardly ever a second: room for four would be kept with each of
+        // 100,000 decisions.
+        self.attempts.reserve_exact(1);
         self.attempts.push(AttemptRecord {
             endpoint,
             result: failure.map_or("ok", Failure::label),
@@ -155,12 +158,12 @@ impl Ticket {
 
     /// The caller hung up before there was any content: the upstream that was
     /// working on it has been let go of, and has read the prompt at least.
-    fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self, failure: &Failure) {
         let Some((endpoint, since)) = self.under_way.take() else { return };
         let identity = Arc::clone(&self.fleet.catalog.endpoint(endpoint).identity);
         let took = since.elapsed();
         self.upstream += took;
-        self.attempted(identity, Some(&Failure::CallerGone), took, None);
+        self.attempted(identity, Some(failure), took, None);
         let input = self.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
         self.shared.metrics.usage_estimated.with_label_values(&["cancelled"]).inc();
         self.charge(endpoint, Usage { input, estimated: true, ..Usage::default() });
@@ -171,7 +174,7 @@ impl Ticket {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        self.abandon();
+        self.abandon(&Failure::CallerGone);
         drop(self.reservation.take());
         let total = self.started.elapsed();
         let metrics = &self.shared.metrics;

@@ -5,6 +5,7 @@
 //! is too slow, lines are dropped and counted. Every line passes the
 //! [`Redactor`] and is made harmless for terminals (no control characters).
 
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
@@ -179,13 +180,15 @@ impl Writer {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let text = String::from_utf8_lossy(line);
+        let text =
+            simdutf8::basic::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         let clean = self.redactor.clean(text.trim_end());
         // Nearly all lines are plain ASCII, for which bytes tell enough.
         if clean.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !clean.chars().any(is_harmful) {
             self.text.extend_from_slice(clean.as_bytes());
         } else {
-            let harmless: String = clean.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
+            let harmless: String =
+                clean.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
             self.text.extend_from_slice(harmless.as_bytes());
         }
         self.text.push(b'\n');

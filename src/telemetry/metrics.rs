@@ -187,7 +187,7 @@ impl Metrics {
     /// Series whose labels are closed sets in the code exist from the start, so
     /// that a rate over them is right from the first event.
     fn seed(&self) {
-        for side in ["upstream", "caller"] {
+        for side in ["upstream", "caller", "gateway"] {
             self.truncated.with_label_values(&[side]);
         }
         for result in ["ok", "rejected"] {
@@ -224,6 +224,23 @@ impl Metrics {
             score: self.score.with_label_values(pair),
             quality: self.quality.with_label_values(pair),
         }
+    }
+
+    /// Drops the series of an endpoint that is no longer offered. What its last
+    /// requests still count is lost.
+    pub fn forget(&self, provider: &str, model: &str) {
+        let pair = [provider, model];
+        // A series that was never made cannot be dropped, which is just as well.
+        for result in Failure::LABELS.iter().copied().chain(["ok"]) {
+            let _ = self.attempts.remove_label_values(&[provider, model, result]);
+        }
+        for kind in ["input", "cached_input", "cache_write", "output", "reasoning"] {
+            let _ = self.tokens.remove_label_values(&[provider, model, kind]);
+            let _ = self.price.remove_label_values(&[provider, model, kind]);
+        }
+        let _ = (self.ttft.remove_label_values(&pair), self.itl.remove_label_values(&pair));
+        let _ = (self.cost.remove_label_values(&pair), self.circuit.remove_label_values(&pair));
+        let _ = (self.score.remove_label_values(&pair), self.quality.remove_label_values(&pair));
     }
 
     /// Everything in the text format of Prometheus.

@@ -6,7 +6,7 @@
 //! secret, and what looks like a well-known kind of key.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use arc_swap::ArcSwapOption;
@@ -29,6 +29,7 @@ const SHAPE_TAIL: usize = 16;
 #[derive(Debug, Default)]
 pub struct Redactor {
     secrets: ArcSwapOption<Search>,
+    last: Mutex<Vec<Secret>>,
     shapes: Option<AhoCorasick>,
 }
 
@@ -45,14 +46,18 @@ impl Redactor {
     /// Knows the shapes of keys, and no secrets yet.
     #[must_use]
     pub fn new() -> Self {
-        Redactor { secrets: ArcSwapOption::empty(), shapes: search(SHAPES) }
+        Redactor { secrets: ArcSwapOption::empty(), last: Mutex::default(), shapes: search(SHAPES) }
     }
 
-    /// From now on these secrets are searched for, as they are and as JSON
-    /// writes them.
+    /// From now on these secrets are searched for, and those of the time before,
+    /// with which requests may still be under way.
     pub fn set(&self, secrets: &[Secret]) {
-        let patterns: Vec<&str> =
-            secrets.iter().map(Secret::expose).filter(|value| value.len() >= SHORTEST).collect();
+        let before = {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *last, secrets.to_vec())
+        };
+        let all = secrets.iter().chain(&before).map(Secret::expose);
+        let patterns: Vec<&str> = all.filter(|value| value.len() >= SHORTEST).collect();
         let search = (!patterns.is_empty()).then(|| search(&patterns)).flatten();
         self.secrets.store(search.map(|search| Arc::new(Search(search))));
     }
@@ -127,10 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn a_new_set_replaces_the_old() {
+    fn a_new_set_replaces_the_one_before_the_last() {
         let redactor = Redactor::new();
         redactor.set(&[Secret::new("first-secret".to_owned())]);
         redactor.set(&[Secret::new("second-secret".to_owned())]);
+        assert_eq!(redactor.clean("first-secret second-secret"), "*** ***");
+        redactor.set(&[]);
         assert_eq!(redactor.clean("first-secret second-secret"), "first-secret ***");
     }
 }

@@ -94,7 +94,7 @@ async fn the_last_endpoint_of_a_model_is_asked_whatever_its_circuit() -> Fallibl
 /// seconds.
 const FORMS: [(&str, f64, f64); 4] = [
     ("rate-limit-2", 2.0, 2.0),
-    ("rate-limit-date", 0.9, 2.0),
+    ("rate-limit-date", 1.0, 2.0),
     ("rate-limit-ms", 1.5, 1.5),
     ("rate-limit-reset", 60.0, 360.0),
 ];

@@ -191,8 +191,11 @@ mod tests {
     const USAGE: &str = r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"total_tokens":1}}"#;
     const ERROR: &str = r#"{"error":{"message":"m","type":"t","param":null,"code":"c"}}"#;
 
+    /// Events, whether usage was asked for, whether the connection closes.
+    type Tried<'a> = (&'a [&'a str], bool, bool);
+
     fn tried(events: &[&str], include_usage: bool, closed: bool) -> Sure<Stream> {
-        let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let body = events.iter().fold(String::new(), |body, event| body + "data: " + event + "\n\n");
         let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
         let body = body.into_bytes();
         stream(&Heard { status: 200, headers, body, whole: true, closed, ..Heard::default() }, include_usage)
@@ -203,7 +206,7 @@ mod tests {
         assert!(tried(&[ROLE, LAST, "[DONE]"], false, false).is_ok());
         assert!(tried(&[ROLE, LAST, USAGE, "[DONE]"], true, false).is_ok());
         assert!(tried(&[ROLE, ERROR], false, true).is_ok());
-        let wrong: [(&[&str], bool, bool); 10] = [
+        let wrong: [Tried<'_>; 10] = [
             (&[ROLE, LAST], false, false),
             (&[ROLE, "[DONE]"], false, false),
             (&[LAST, "[DONE]"], false, false),

@@ -157,7 +157,6 @@ pub(crate) const EXPECTED: &[(&str, Fate, Fate)] = &[
 ];
 
 /// Named behaviours that other stories try, with why not here.
-#[cfg(test)]
 const ELSEWHERE: [(&str, &str); 4] = [
     ("bench", "not in the journal"),
     ("die-on-reuse", "reuse: it hurts whoever comes next"),

@@ -20,7 +20,7 @@ const READERS: usize = 200;
 const MOST_PER_STREAM: u64 = 256;
 /// Nothing written for this long means that writing blocks.
 const STILL: Duration = Duration::from_millis(500);
-const CONFIG: &str = "write_timeout = \"4s\"\nheader_timeout = \"1s\"\n[log]\nlevel = \"warn\"\n";
+const CONFIG: &str = "write_timeout = \"8s\"\nheader_timeout = \"1s\"\n[log]\nlevel = \"warn\"\n";
 
 const OPENING: &str = concat!(
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -36,7 +36,7 @@ struct Flow {
 }
 
 /// An upstream that writes as fast as it is read.
-async fn flood(listener: TcpListener, flows: Arc<Vec<Flow>>) {
+async fn flood(listener: TcpListener, flows: Arc<[Flow]>) {
     for at in 0..flows.len() {
         let Ok((stream, _)) = listener.accept().await else { return };
         let flows = Arc::clone(&flows);
@@ -91,7 +91,7 @@ fn resident(id: u32) -> Sure<u64> {
 async fn readers_that_do_not_read_slow_their_upstreams_down_and_are_hung_up_on() -> Fallible<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/v1", listener.local_addr()?);
-    let flows: Arc<Vec<Flow>> = Arc::new((0..READERS).map(|_| Flow::default()).collect());
+    let flows: Arc<[Flow]> = (0..READERS).map(|_| Flow::default()).collect();
     tokio::spawn(flood(listener, Arc::clone(&flows)));
     let stage = Stage::set(&["unused"], |_| {
         let flood = provider("flood", &url, 1.0, &[("m".to_owned(), "m".to_owned())]);
@@ -117,7 +117,7 @@ async fn readers_that_do_not_read_slow_their_upstreams_down_and_are_hung_up_on()
     assert!(grown <= most, "{READERS} streams hold {grown} KiB, more than {most}");
 
     let closed = || flows.iter().all(|flow| flow.closed.load(Relaxed)).then_some(());
-    until(Duration::from_secs(10), "the upstreams are let go of", closed).await?;
+    until(Duration::from_secs(20), "the upstreams are let go of", closed).await?;
     let count = f64::from(u32::try_from(READERS)?);
     stage.until_sum("merit_streams_truncated_total", &[("side", "caller")], count).await?;
     stage.until_sum("merit_requests_total", &[("outcome", "client_cancelled")], count).await?;

@@ -138,8 +138,10 @@ pub(crate) fn provider(name: &str, base_url: &str, price: f64, models: &[(String
          timeouts = {{ first_content = \"1500ms\", idle = \"1s\" }}\n"
     );
     for (model, upstream) in models {
-        let model = format!("name = {model:?}\nupstream = {upstream:?}\nquality = 0.5\n");
-        table.push_str(&format!("[[providers.{name}.models]]\n{model}"));
+        table.extend([
+            format!("[[providers.{name}.models]]\n"),
+            format!("name = {model:?}\nupstream = {upstream:?}\nquality = 0.5\n"),
+        ]);
     }
     table
 }

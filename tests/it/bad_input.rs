@@ -220,6 +220,27 @@ fn every_spelling_of_a_path_works() -> Fallible<()> {
     Ok(())
 }
 
+#[test]
+fn a_body_in_chunks_is_read_within_its_limit() -> Fallible<()> {
+    let market = Market::of_one()?;
+    let gateway = start(&market)?;
+    let chunked = |body: &[u8]| {
+        let mut framed = Vec::new();
+        for piece in body.chunks(7) {
+            framed.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            framed.extend_from_slice(piece);
+            framed.extend_from_slice(b"\r\n");
+        }
+        framed.extend_from_slice(b"0\r\n\r\n");
+        http::send_framed(gateway.api, CHAT, "transfer-encoding: chunked", &framed)
+    };
+    assert_eq!(chunked(&with("x", "1"))?.status, 200);
+    assert_eq!(market.entries()[0].body.as_bytes(), with("x", "1"));
+    let large = with("x", &format!("\"{}\"", "x".repeat(LARGEST)));
+    refuses("too large in chunks", &chunked(&large)?, 413, "request_too_large")?;
+    still_serves(&gateway, &market, 1)
+}
+
 /// Not even HTTP; there is no one answer to these, but they must not hurt.
 #[test]
 fn noise_on_the_wire_does_not_hurt() -> Fallible<()> {

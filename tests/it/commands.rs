@@ -67,6 +67,9 @@ fn providers_are_listed_live_or_as_configured() -> Fallible<()> {
         &["providers", "--url", &format!("http://127.0.0.1:{}", gateway.admin)],
     )?;
     assert_eq!(live.code, 0, "{live:?}");
+    let heading = live.out.lines().next().unwrap_or_default();
+    assert!(heading.starts_with("endpoint") && heading.ends_with("circuit"), "{heading}");
+    assert!(live.out.lines().skip(1).all(|line| line.ends_with("closed")), "{}", live.out);
     let offline = merit(
         gateway.folder(),
         &[],
@@ -79,6 +82,24 @@ fn providers_are_listed_live_or_as_configured() -> Fallible<()> {
             assert!(told.is_some_and(|line| line.contains("openai")), "no {endpoint}: {}", ran.out);
         }
     }
+    Ok(())
+}
+
+#[test]
+fn commands_show_the_admin_token_they_are_given() -> Fallible<()> {
+    let market = Market::of_one()?;
+    let token = [("MERIT_ADMIN_TOKEN", "the-operators-token")];
+    let mut gateway =
+        Gateway::start_with(&Setup { config: &market.config(), environment: &token, ..Setup::default() })?;
+    let url = format!("http://127.0.0.1:{}", gateway.admin);
+    let providers =
+        |environment: &[(&str, &str)]| merit(gateway.folder(), environment, &["providers", "--url", &url]);
+    assert_eq!(providers(&token)?.code, 0);
+    let stranger = providers(&[])?;
+    assert_eq!(stranger.code, 69, "{stranger:?}");
+    assert!(stranger.err.contains("admin token"), "{stranger:?}");
+    let log = gateway.whole_log()?;
+    assert!(log.contains("serving") && !log.contains("the-operators-token"), "{log}");
     Ok(())
 }
 
@@ -137,7 +158,8 @@ fn check_tries_the_providers_when_asked() -> Fallible<()> {
     let good = merit(folder.path(), &[], &["check", "--connect"])?;
     assert_eq!(good.code, 0, "{good:?}");
     assert!(
-        good.out.contains("ok: 1 providers, 1 endpoints") && good.out.contains("sim: reachable"),
+        good.out.contains("ok: 1 provider, 1 endpoint, 1 model, 0 routes")
+            && good.out.contains("sim: reachable"),
         "{good:?}"
     );
     let gone = "[providers.gone]\nbase_url = \"http://127.0.0.1:1/v1\"\n\
@@ -224,6 +246,22 @@ fn the_demo_does_what_it_prints() -> Fallible<()> {
     process.signal("INT")?;
     assert!(process.ended(Duration::from_secs(9))?.success(), "{}", process.log());
     Ok(())
+}
+
+#[test]
+fn the_demo_keeps_a_trickle_of_traffic_going() -> Fallible<()> {
+    let folder = tempfile::tempdir()?;
+    let (api, admin) = (free_port()?, free_port()?);
+    let listen = [format!("server.listen=127.0.0.1:{api}"), format!("server.admin=127.0.0.1:{admin}")];
+    let mut command = program(folder.path(), &[]);
+    command.args(["demo", "--set", &listen[0], "--set", &listen[1], "--set", "server.drain_delay=0s"]);
+    let mut process = Process::start("demo", command, folder.path().join("log"))?;
+    process.wait_until(Duration::from_secs(30), || {
+        let decisions = http::get(admin, "/admin/v1/decisions").and_then(|answer| answer.json());
+        decisions.is_ok_and(|decisions| {
+            decisions.pointer("/data/0/outcome").and_then(Value::as_str).is_some_and(|word| word == "ok")
+        })
+    })
 }
 
 #[test]

@@ -33,13 +33,19 @@ fn clients_do_not_notice_that_an_upstream_dies() -> Fallible<()> {
         every_step_holds(&client.tell(&gateway.base_url(), KEY, "tiny")?)?;
     }
     assert_eq!(gateway.state()?.pointer("/degraded"), Some(&json!(["cheap/tiny"])));
+    assert_ne!(circuit(&gateway)?, 0, "the circuit of the dead one is open, or half-open for a probe");
 
     cheap.restart()?;
     until("traffic returns to the upstream that is back", || {
         Ok(ask(&gateway)?.must("x-merit-provider")? == "cheap")
     })?;
     assert_eq!(gateway.state()?.pointer("/degraded"), Some(&json!([])));
+    assert_eq!(circuit(&gateway)?, 0, "closed again");
     Ok(())
+}
+
+fn circuit(gateway: &Gateway) -> Fallible<u64> {
+    gateway.count("merit_circuit_state", &["provider=\"cheap\""])
 }
 
 fn config(cheap: &Llama, dear: &Llama) -> String {

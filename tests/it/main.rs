@@ -4,6 +4,7 @@
 //! what the stories need; without it they fail and say so.
 
 mod bad_input;
+#[cfg(test)]
 #[path = "../chaos/all.rs"]
 mod chaos;
 mod commands;

@@ -10,6 +10,7 @@ use crate::support::Fallible;
 use crate::support::chat::{chat, streamed};
 use crate::support::gateway::{CHAT, Gateway, Setup};
 use crate::support::http::{self, Answer, Events};
+use crate::support::keys;
 use crate::support::market::{Market, configured, pace};
 use crate::support::process::until;
 
@@ -102,6 +103,17 @@ fn a_dry_run_tells_what_would_change_and_changes_nothing() -> Fallible<()> {
 }
 
 #[test]
+fn what_only_a_restart_can_change_is_named() -> Fallible<()> {
+    let market = Market::of_one()?;
+    let gateway = start(&market)?;
+    gateway.reconfigure(&format!("{}[log]\nlevel = \"debug\"\n", market.config()))?;
+    let report = reload(&gateway, "")?;
+    assert_eq!(report.status, 200, "{}", report.body);
+    assert_eq!(report.json()?.get("needs_restart"), Some(&json!(["log"])), "{}", report.body);
+    Ok(())
+}
+
+#[test]
 fn a_bad_file_changes_nothing_and_is_told_everywhere() -> Fallible<()> {
     let market = Market::of_one()?;
     let gateway = start(&market)?;
@@ -114,7 +126,7 @@ fn a_bad_file_changes_nothing_and_is_told_everywhere() -> Fallible<()> {
     assert_eq!(state.get("status"), Some(&json!("ok")), "{state}");
     assert_eq!(generation(&gateway)?, 1);
     assert!(gateway.count("merit_config_reload_total", &["result=\"rejected\""])? >= 1);
-    assert!(gateway.log().contains("providers.d/bad.toml:2"), "{}", gateway.log());
+    until("it is logged", || Ok(gateway.log().contains("providers.d/bad.toml:2")))?;
     for query in ["", "?dry_run=1"] {
         let refused = reload(&gateway, query)?;
         assert_eq!((refused.status, refused.error_code()?.as_str()), (400, "invalid_request"));
@@ -170,4 +182,26 @@ fn a_key_in_a_file_is_rotated_by_writing_the_file() -> Fallible<()> {
     assert_eq!(used.first(), Some(&merit::sim::credential_digest("sk-old")));
     assert_eq!(used.last(), Some(&merit::sim::credential_digest("sk-new")));
     Ok(())
+}
+
+#[test]
+fn keys_come_and_go_without_a_restart() -> Fallible<()> {
+    let market = Market::of_one()?;
+    let config = |keys: &[(&str, &str)]| format!("{}{}", keys::configured(keys), market.config());
+    let gateway = Gateway::start(&config(&[("old", "")]))?;
+    assert_eq!((status(&gateway, "sk-old")?, status(&gateway, "sk-new")?), (200, 401));
+    gateway.reconfigure(&config(&[("new", "")]))?;
+    until("the new key opens", || Ok(status(&gateway, "sk-new")? == 200))?;
+    assert_eq!(status(&gateway, "sk-old")?, 401);
+    // Without any key everybody would be let in; that is refused, not done.
+    gateway.reconfigure(&config(&[]))?;
+    until("it is noticed that there is no key", || {
+        Ok(gateway.state()?.pointer("/config/stale") == Some(&json!(true)))
+    })?;
+    assert_eq!((status(&gateway, "sk-new")?, status(&gateway, "sk-old")?), (200, 401));
+    Ok(())
+}
+
+fn status(gateway: &Gateway, key: &str) -> Fallible<u16> {
+    Ok(gateway.chat_as(&[("x-api-key", key)], &chat("small"))?.status)
 }

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -58,6 +59,9 @@ impl<A: Answer> hyper::service::Service<Request<Incoming>> for Serve<A> {
 
     fn call(&self, request: Request<Incoming>) -> Guarded {
         self.watch.request_begins();
+        if request.version() == http::Version::HTTP_2 {
+            self.watch.multiplexed.store(true, Relaxed);
+        }
         let guard = Some(Busy(Arc::clone(&self.watch)));
         Guarded { answering: self.answer.answer(request, &self.watch.closing), guard }
     }

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ pub(super) struct Watch {
     idle_since: AtomicU64,
     /// Since when the peer has not taken what we write.
     stalled_since: AtomicU64,
+    /// Whether requests are not told apart by when bytes come: HTTP/2 has frames
+    /// that belong to none, and its own limits on their headers.
+    pub(super) multiplexed: AtomicBool,
     /// Closes the connection after the response under way.
     pub(super) closing: Arc<Notify>,
 }
@@ -44,6 +47,7 @@ impl Watch {
             head_since: AtomicU64::new(1),
             idle_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
+            multiplexed: AtomicBool::new(false),
             closing: Arc::new(Notify::new()),
         }
     }
@@ -53,6 +57,9 @@ impl Watch {
     }
 
     fn read_some(&self) {
+        if self.multiplexed.load(Relaxed) {
+            return;
+        }
         if self.busy.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.now(), Relaxed);
             self.idle_since.store(0, Relaxed);

@@ -274,6 +274,7 @@ impl Decoder for Stream {
             }
         };
         sink.flush();
+        self.splitter.forget();
         result
     }
 

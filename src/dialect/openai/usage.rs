@@ -95,7 +95,9 @@ impl Figures {
     /// The first of these figures that is there.
     fn first(&self, places: &[(&str, &str)]) -> Option<u64> {
         let at = |wanted| PLACES.iter().position(|place| place == wanted);
-        places.iter().find_map(|wanted| at(wanted).and_then(|place| self.counts.get(place).copied().flatten()))
+        places
+            .iter()
+            .find_map(|wanted| at(wanted).and_then(|place| self.counts.get(place).copied().flatten()))
     }
 
     /// Whether reasoning is missing in `completion_tokens` (xAI): then the total

@@ -22,25 +22,36 @@ pub(super) struct Flowing {
     pub(super) flight: Flight,
     pub(super) upstream: Upstream,
     pub(super) idle: Duration,
+    /// When anything was last heard, comments and usage included.
+    pub(super) last_event: Instant,
+    /// When content was last heard.
     pub(super) last_content: Instant,
     pub(super) content_events: u32,
+    /// Whether the finish reason has been noticed.
+    pub(super) finished: bool,
 }
 
 /// After the finish reason only usage and the terminal marker are still to come.
-const AFTER_FINISH: Duration = Duration::from_secs(5);
+pub(super) const AFTER_FINISH: Duration = Duration::from_secs(5);
 
 impl Flowing {
-    /// Whether nothing more is waited for. The timer that asks is coarse: a
-    /// silence after the finish reason is noticed with the next keep-alive.
+    /// Whether nothing more is waited for: there was no content for the idle
+    /// timeout, or all had come and nothing at all was heard since.
     pub(super) fn is_silent(&mut self, now: Instant) -> bool {
-        let silence = now.saturating_duration_since(self.last_content);
-        if silence < AFTER_FINISH || self.upstream.decoder.watch().finish.is_none() {
-            return silence >= self.idle;
+        let silent = now.saturating_duration_since(self.last_content) >= self.idle;
+        if silent || !self.finished || now < self.last_event + AFTER_FINISH {
+            return silent;
         }
         let mut out = Vec::new();
-        let finished = self.upstream.decoder.end_of_input(&mut out).is_ok();
-        self.upstream.ready.extend(out);
-        finished || silence >= self.idle
+        let complete = self.upstream.decoder.end_of_input(&mut out).is_ok();
+        self.upstream.push(out);
+        complete
+    }
+
+    /// Whether the finish reason has come since this was last asked.
+    pub(super) fn has_just_finished(&mut self) -> bool {
+        let finished = !self.upstream.ended && self.upstream.decoder.watch().finish.is_some();
+        finished && !std::mem::replace(&mut self.finished, true)
     }
 
     /// Reads the next bytes of the upstream and feeds them to the decoder.
@@ -68,17 +79,15 @@ impl Flowing {
             },
         };
         self.upstream.push(out);
+        self.last_event = Instant::now();
         let seen = self.upstream.decoder.watch().content_events;
         if seen != self.content_events {
             self.content_events = seen;
-            self.last_content = Instant::now();
+            self.last_content = self.last_event;
         }
         Poll::Ready(result.map(|progress| {
             if progress == Progress::Ended {
-                self.upstream.ended = true;
-                // The rest of the connection is of no interest; keeping the
-                // body would keep the connection from being used again.
-                self.upstream.body = None;
+                self.upstream.end();
             }
         }))
     }
@@ -87,7 +96,7 @@ impl Flowing {
     pub(super) fn account(&mut self, failure: Option<&Failure>) {
         let usage = usage_or_estimate(self.upstream.decoder.watch(), &self.ticket, failure);
         let ttft = self.flight.ttft();
-        let took = self.flight.finish(failure, &usage);
+        let took = self.flight.finish_at(self.last_content, failure, &usage);
         self.ticket.upstream += took;
         let endpoint = self.flight.endpoint;
         let identity = Arc::clone(&self.ticket.fleet.catalog.endpoint(endpoint).identity);

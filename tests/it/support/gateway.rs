@@ -17,6 +17,8 @@ pub(crate) const CHAT: &str = "/v1/chat/completions";
 
 /// A debug build on a busy machine is up in well under this.
 const START: Duration = Duration::from_secs(30);
+/// So is the end of one that has nothing to do.
+const END: Duration = Duration::from_secs(9);
 
 /// What a gateway is started with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,7 +81,7 @@ impl Gateway {
         self.process.id()
     }
 
-    /// Everything it has logged so far.
+    /// Everything it has logged so far; the last lines may still be on their way.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
@@ -139,6 +141,13 @@ impl Gateway {
                 && labels.iter().all(|label| line.contains(label))
         });
         Ok(samples.filter_map(|line| line.rsplit(' ').next().map(ToOwned::to_owned)).collect())
+    }
+
+    /// Ends it and gives all that it has logged.
+    pub(crate) fn whole_log(&mut self) -> Fallible<String> {
+        self.signal("TERM")?;
+        self.ended(END)?;
+        Ok(self.log())
     }
 
     /// Waits for its end without asking for it.

@@ -67,24 +67,41 @@ pub(crate) fn send(
     headers: &[(&str, &str)],
     body: impl AsRef<[u8]>,
 ) -> Fallible<Answer> {
+    whole(ask(port, method, path, headers, body.as_ref())?)
+}
+
+/// A `POST` whose body is framed as the header `framing` says.
+pub(crate) fn send_framed(port: u16, path: &str, framing: &str, body: &[u8]) -> Fallible<Answer> {
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n{framing}\r\n\r\n");
+    whole(said(port, &head, body)?)
+}
+
+/// The whole answer. A peer that refuses a body may reset the connection after
+/// it has answered.
+fn whole(mut stream: TcpStream) -> Fallible<Answer> {
     let mut raw = Vec::new();
-    // A peer that refuses a body may reset the connection after its answer.
-    match ask(port, method, path, headers, body.as_ref())?.read_to_end(&mut raw) {
+    match stream.read_to_end(&mut raw) {
         Err(error) if raw.is_empty() || error.kind() != ErrorKind::ConnectionReset => Err(error.into()),
         _ => parse(&raw),
     }
 }
 
 fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Fallible<TcpStream> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let headers = headers.concat();
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
     );
+    said(port, &head, body)
+}
+
+/// A connection on which that has been said.
+fn said(port: u16, head: &str, body: &[u8]) -> Fallible<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(head.as_bytes())?;
     match stream.write_all(body) {
         // It may have answered before it had read everything.
