@@ -1,5 +1,5 @@
 # The gateway as an image without a shell: `make image`, then
-#   docker run --read-only -v merit:/data -v ./merit.toml:/etc/merit/merit.toml:ro \
+#   docker run --read-only -e MERIT_ADMIN_TOKEN -v merit:/data -v ./merit.toml:/etc/merit/merit.toml:ro \
 #     -p 8080:8080 -p 127.0.0.1:9090:9090 merit
 # Nothing is written but below /data (the keys' pepper, the store).
 

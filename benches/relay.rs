@@ -14,8 +14,12 @@ use std::sync::Arc;
 /// Events of one stream: a long answer.
 const EVENTS: usize = 1_000;
 
+fn speaks(dialect: Dialect) -> &'static dyn Codec {
+    codec(dialect).unwrap_or_else(|| unreachable!("it is built in"))
+}
+
 fn openai() -> &'static dyn Codec {
-    codec(Dialect::OpenAi).unwrap_or_else(|| unreachable!("it is built in"))
+    speaks(Dialect::OpenAi)
 }
 
 /// A stream as OpenAI sends it when usage is asked for.
@@ -38,8 +42,61 @@ fn stream(reasoning: &str) -> Bytes {
     Bytes::from(text)
 }
 
+/// As many tokens, as Anthropic sends them.
+fn messages() -> Bytes {
+    let event = |name: &str, mut data: serde_json::Value| {
+        if let Some(members) = data.as_object_mut() {
+            members.insert("type".to_owned(), name.into());
+        }
+        format!("event: {name}\ndata: {data}\n\n")
+    };
+    let message = json!({"id": "msg_01XFDUDYJgAACzvnptvVoYEL", "type": "message", "role": "assistant", "content": [],
+        "model": "claude-sonnet-4-5-20250929", "usage": {"input_tokens": 25, "output_tokens": 1}});
+    let mut text = event("message_start", json!({ "message": message }));
+    text.push_str(&event(
+        "content_block_start",
+        json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
+    ));
+    for index in 0..EVENTS {
+        let delta = json!({"type": "text_delta", "text": format!(" token{index}")});
+        text.push_str(&event("content_block_delta", json!({"index": 0, "delta": delta})));
+    }
+    text.push_str(&event("content_block_stop", json!({"index": 0})));
+    let usage = json!({ "output_tokens": EVENTS });
+    text.push_str(&event("message_delta", json!({"delta": {"stop_reason": "end_turn"}, "usage": usage})));
+    text.push_str(&event("message_stop", json!({})));
+    Bytes::from(text)
+}
+
+/// One event with so many bytes of text.
+fn big_message(bytes: usize) -> Bytes {
+    let delta = json!({"type": "text_delta", "text": "a line of text\n".repeat(bytes / 15)});
+    let message = r#"data: {"type":"message_start","message":{"id":"msg_01","model":"m"}}"#;
+    format!("{message}\n\ndata: {}\n\n", json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+        .into()
+}
+
+/// The same as Google streams them.
+fn contents() -> Bytes {
+    let event = |text: &str, rest: &str| {
+        format!(
+            "data: {{\"candidates\": [{{\"content\": {{\"parts\": [{{\"text\": \"{text}\"}}],\"role\": \"model\"}}{rest},\
+             \"index\": 0}}],\"usageMetadata\": {{\"promptTokenCount\": 11,\"candidatesTokenCount\": 5,\
+             \"totalTokenCount\": 16,\"promptTokensDetails\": [{{\"modality\": \"TEXT\",\"tokenCount\": 11}}]}},\
+             \"modelVersion\": \"gemini-2.5-flash\",\"responseId\": \"TtBbaP2yJ4Wv1MkP\"}}\r\n\r\n"
+        )
+    };
+    let mut text: String = (0..EVENTS).map(|index| event(&format!(" token{index}"), "")).collect();
+    text.push_str(&event("", ",\"finishReason\": \"STOP\""));
+    Bytes::from(text)
+}
+
 fn relay(source: &Bytes, size: usize, style: &Style) -> usize {
-    let mut decoder = openai().stream(style);
+    pass(openai(), source, size, style)
+}
+
+fn pass(codec: &dyn Codec, source: &Bytes, size: usize, style: &Style) -> usize {
+    let mut decoder = codec.stream(style);
     let mut out = Vec::new();
     let mut bytes = 0;
     let mut at = 0;
@@ -57,8 +114,8 @@ fn relay(source: &Bytes, size: usize, style: &Style) -> usize {
 }
 
 fn streams(criterion: &mut Criterion) {
-    let asked = Style { model: None, include_usage: true };
-    let renamed = Style { model: Some("our-model".into()), include_usage: false };
+    let asked = Style { model: None, include_usage: true, ..Style::default() };
+    let renamed = Style { model: Some("our-model".into()), include_usage: false, ..Style::default() };
     for (name, style, member) in [
         ("untouched", &asked, "content"),
         ("spliced", &renamed, "content"),
@@ -78,6 +135,33 @@ fn streams(criterion: &mut Criterion) {
         });
         group.finish();
     }
+}
+
+/// What another dialect costs: the same tokens, translated.
+fn translations(criterion: &mut Criterion) {
+    let asked = Style { model: None, include_usage: true, ..Style::default() };
+    for (name, dialect, source) in
+        [("relay/anthropic", Dialect::Anthropic, messages()), ("relay/gemini", Dialect::Gemini, contents())]
+    {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(EVENTS as u64));
+        for size in [256, 1_024, 16_384] {
+            group.bench_with_input(BenchmarkId::new("events", size), &size, |bencher, size| {
+                bencher.iter(|| pass(speaks(dialect), black_box(&source), *size, &asked));
+            });
+        }
+        group.finish();
+    }
+    let anthropic = speaks(Dialect::Anthropic);
+    let mut group = criterion.benchmark_group("relay/anthropic");
+    for bytes in [1 << 20, 4 << 20] {
+        let source = big_message(bytes);
+        group.throughput(Throughput::BytesDecimal(source.len() as u64));
+        group.bench_with_input(BenchmarkId::new("one event", bytes), &source, |bencher, source| {
+            bencher.iter(|| pass(anthropic, black_box(source), 1_400, &asked));
+        });
+    }
+    group.finish();
 }
 
 fn endpoint() -> Endpoint {
@@ -130,15 +214,19 @@ fn requests(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("read", size), &body, |bencher, body| {
             bencher.iter(|| ChatRequest::read(black_box(body.clone())));
         });
-        group.bench_with_input(BenchmarkId::new("read and encode", size), &body, |bencher, body| {
-            bencher.iter(|| {
-                let request = ChatRequest::read(black_box(body.clone())).ok()?;
-                openai().encode(&request, &endpoint).ok()
+        for (name, dialect) in
+            [("read and encode", Dialect::OpenAi), ("read and translate", Dialect::Anthropic)]
+        {
+            group.bench_with_input(BenchmarkId::new(name, size), &body, |bencher, body| {
+                bencher.iter(|| {
+                    let request = ChatRequest::read(black_box(body.clone())).ok()?;
+                    speaks(dialect).encode(&request, &endpoint).ok()
+                });
             });
-        });
+        }
     }
     group.finish();
 }
 
-criterion_group!(benches, streams, requests);
+criterion_group!(benches, streams, translations, requests);
 criterion_main!(benches);

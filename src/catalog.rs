@@ -102,6 +102,8 @@ pub enum Quirk {
     MaxCompletionTokens,
     /// Wants `max_tokens` where callers say `max_completion_tokens`.
     MaxTokens,
+    /// Rejects ids in tool calls and their results (Vertex AI's Gemini).
+    NoCallIds,
 }
 
 /// How long to wait for an upstream. All durations are settings of the

@@ -17,6 +17,9 @@ use crate::outcome::{Failure, FinishReason};
 use crate::request::ChatRequest;
 use crate::units::Usage;
 
+pub mod anthropic;
+mod chunks;
+pub mod gemini;
 pub mod openai;
 #[doc(hidden)]
 pub mod probe;
@@ -37,10 +40,22 @@ pub struct Encoded {
 /// How an answer must look to this caller.
 #[derive(Debug, Clone, Default)]
 pub struct Style {
-    /// What stands in `model`; `None` leaves the upstream's word.
+    /// What stands in `model`; `None` leaves the upstream's word. A caller who is
+    /// told another name must not see in other ways either whose answer it is.
     pub model: Option<Arc<str>>,
     /// Whether a stream has the usage chunk.
     pub include_usage: bool,
+    /// Seconds since 1970 that stand in `created` where the upstream's dialect
+    /// has no such member: when the request came.
+    pub created: u64,
+}
+
+impl Style {
+    /// Whether the caller must not see who answered.
+    #[must_use]
+    pub const fn hides_upstream(&self) -> bool {
+        self.model.is_some()
+    }
 }
 
 /// A complete answer that was not streamed.
@@ -102,6 +117,17 @@ pub struct Tail {
 
 /// Speaks one wire format to upstreams.
 pub trait Codec: Debug + Send + Sync {
+    /// The path that most requests go to, so that the address can be prepared.
+    fn usual_path(&self) -> &'static str {
+        "/chat/completions"
+    }
+
+    /// Headers that every request carries, in lower case, unless the provider's
+    /// configuration has them with another value.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Says the request in this dialect.
     ///
     /// # Errors
@@ -167,6 +193,8 @@ pub trait Decoder: Debug + Send {
 pub fn codec(dialect: Dialect) -> Option<&'static dyn Codec> {
     match dialect {
         Dialect::OpenAi => Some(&openai::OpenAi),
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
+        Dialect::Anthropic => Some(&anthropic::Anthropic),
+        Dialect::Gemini => Some(&gemini::Gemini),
+        Dialect::Bedrock => None,
     }
 }

@@ -9,6 +9,7 @@ pub mod relay;
 pub mod retry;
 pub mod run;
 pub mod scrub;
+pub mod target;
 pub mod ticket;
 
 use std::time::Duration;

@@ -12,14 +12,14 @@
 //! recursion is used, so hostile input can neither overflow the stack nor make
 //! the work grow faster than its length.
 //!
-//! Not checked: raw control characters inside strings (harmless to us, and the
-//! upstream's business) and that escapes name valid code points (checked when a
-//! string is decoded).
+//! Not checked by walking: what stands inside strings. Whoever passes a text on
+//! asks [`strings`].
 
 use std::borrow::Cow;
 use std::fmt;
 
 mod cursor;
+pub mod strings;
 mod walk;
 
 pub use cursor::Cursor;

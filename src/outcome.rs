@@ -38,19 +38,22 @@ pub enum Failure {
         /// How long the upstream asks to wait.
         retry_after: Option<Duration>,
     },
-    /// Another server error.
+    /// Another server error, or a 403 that does not name our credential (a
+    /// firewall's, a policy's).
     Server {
         /// The HTTP status, or 500 for an error inside a stream.
         status: u16,
     },
-    /// Our credential was refused (401, 403).
+    /// Our credential was refused (401, or a code or text that says so).
     Key {
         /// The HTTP status.
         status: u16,
     },
-    /// The upstream does not know the model or the path (404).
+    /// The upstream does not know the model or the path (404), or does not serve
+    /// it to us where we are.
     NotFound,
-    /// The request is at fault; another provider would say the same.
+    /// The request is at fault; another provider would say the same, unless the
+    /// refusal is [local](Refusal::local).
     Refused(Refusal),
     /// The prompt does not fit this endpoint's context.
     ContextLength {
@@ -92,6 +95,9 @@ pub struct Refusal {
     pub param: Option<String>,
     /// Its code, always as a string.
     pub code: Option<String>,
+    /// Whether it is about what this provider takes (a parameter it does not
+    /// support, a body over its size), so that another may well serve the request.
+    pub local: bool,
 }
 
 /// What to do after a failure.
@@ -110,14 +116,11 @@ impl Failure {
     #[must_use]
     pub fn next(&self) -> Next {
         match self {
-            Failure::Connect
-            | Failure::ConnectTimeout
-            | Failure::Closed
-            | Failure::Truncated
-            | Failure::Overloaded { .. }
-            | Failure::Server { .. }
-            | Failure::Protocol { .. } => Next::Again,
-            Failure::Dns
+            // One that says when to come back is not asked again before.
+            Failure::Overloaded { retry_after: Some(_) }
+            // Nor does it help to ask who forbids it.
+            | Failure::Server { status: 403 }
+            | Failure::Dns
             | Failure::Tls
             | Failure::FirstContentTimeout
             | Failure::Stalled
@@ -125,9 +128,17 @@ impl Failure {
             | Failure::QuotaExhausted
             | Failure::Key { .. }
             | Failure::NotFound
+            | Failure::Refused(Refusal { local: true, .. })
             | Failure::ContextLength { .. }
             | Failure::Unsupported { .. } => Next::Fallback,
-            Failure::Refused(_)
+            Failure::Connect
+            | Failure::ConnectTimeout
+            | Failure::Closed
+            | Failure::Truncated
+            | Failure::Overloaded { retry_after: None }
+            | Failure::Server { .. }
+            | Failure::Protocol { .. } => Next::Again,
+            Failure::Refused(Refusal { local: false, .. })
             | Failure::ContentFilter { .. }
             | Failure::CallerGone
             | Failure::ShuttingDown => Next::Stop,
@@ -291,5 +302,19 @@ mod tests {
         assert_eq!(labels.len(), Failure::LABELS.len());
         assert_eq!(Failure::ShuttingDown.index(), 20);
         assert_eq!(Failure::Connect.index(), 0);
+    }
+
+    #[test]
+    fn a_bad_request_goes_to_one_provider_only() {
+        let refused = |local| Failure::Refused(Refusal { local, ..Refusal::default() });
+        assert_eq!((refused(false).next(), refused(true).next()), (Next::Stop, Next::Fallback));
+        assert!(!refused(true).is_endpoints_fault());
+    }
+
+    #[test]
+    fn who_asks_to_wait_is_left_alone() {
+        assert_eq!(Failure::Overloaded { retry_after: None }.next(), Next::Again);
+        let asked = Failure::Overloaded { retry_after: Some(Duration::from_secs(2)) };
+        assert_eq!((asked.next(), asked.is_endpoints_fault()), (Next::Fallback, true));
     }
 }

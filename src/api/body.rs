@@ -18,7 +18,8 @@ use super::error::Error;
 
 /// The first bytes must come within this, and the rest at [`SLOWEST`].
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes per second a body must make (`faults.md` X01).
+/// Bytes per second a body must make: far below any network that works, far
+/// above what an attacker who only wants to hold a place sends.
 const SLOWEST: u64 = 1024;
 
 /// Reads the body whole.

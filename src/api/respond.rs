@@ -41,7 +41,8 @@ pub fn won(ticket: Ticket, mut won: Won, closing: Arc<Notify>) -> Response {
 /// A complete answer: charged, settled, and sent with its cost.
 fn whole(mut ticket: Ticket, reply: Reply, passed: HeaderMap, endpoint: EndpointId) -> Response {
     let usage = reply.usage.unwrap_or_else(|| {
-        ticket.shared.metrics.usage_estimated.with_label_values(&["missing"]).inc();
+        let reason = if reply.usage_implausible { "invalid" } else { "missing" };
+        ticket.shared.metrics.usage_estimated.with_label_values(&[reason]).inc();
         let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
         estimate(input, reply.output_bytes, 0)
     });

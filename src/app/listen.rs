@@ -29,8 +29,8 @@ use watch::{Watch, Watched};
 mod answer;
 mod watch;
 
-/// Limits of one listener. Sources: `contract.md` (headers, write stall),
-/// `faults.md` A1 and A4 (buffers, header counts, HTTP/2).
+/// Limits of one listener. Defaults are in `docs/configuration.md`; buffers and
+/// HTTP/2 windows follow Envoy's recommendations for edge proxies.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at once; more wait in the kernel's queue.

@@ -26,6 +26,20 @@ pub struct Resting {
     pub until: Duration,
     /// The reason.
     pub why: Why,
+    /// Whether the upstream itself named the time; otherwise it is a guess.
+    #[serde(default)]
+    pub asked: bool,
+}
+
+impl Resting {
+    /// Whether asking before its time is certainly in vain: the upstream has said
+    /// when it will serve again. An account may have been filled and a credential
+    /// accepted in the meantime, and a guess may be wrong; where nobody else is
+    /// left, asking such an endpoint is better than asking none.
+    #[must_use]
+    pub const fn is_certain(&self) -> bool {
+        matches!(self.why, Why::RateLimit) && self.asked
+    }
 }
 
 /// How long to rest: the first time and at most. Every further time without a
@@ -68,7 +82,7 @@ impl Rest {
         });
         let until = now + length.min(most);
         if already.is_none_or(|resting| resting.until < until) {
-            self.resting = Some(Resting { until, why });
+            self.resting = Some(Resting { until, why, asked: asked.is_some() });
         }
     }
 
@@ -102,7 +116,10 @@ mod tests {
     fn rests_as_long_as_it_is_asked_to_but_not_for_ever() {
         let mut rest = Rest::default();
         rest.begin(Why::RateLimit, Some(SECOND * 7), 0.5, SECOND);
-        assert_eq!(rest.resting(SECOND * 7), Some(Resting { until: SECOND * 8, why: Why::RateLimit }));
+        assert_eq!(
+            rest.resting(SECOND * 7),
+            Some(Resting { until: SECOND * 8, why: Why::RateLimit, asked: true })
+        );
         assert_eq!(rest.resting(SECOND * 8), None);
         rest.begin(Why::RateLimit, Some(SECOND * 4000), 0.5, SECOND * 8);
         assert_eq!(rest.resting(SECOND * 9).map(|resting| resting.until), Some(SECOND * 68));
@@ -127,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn only_a_rate_limit_that_named_its_time_is_certain() {
+        for (why, asked, certain) in [
+            (Why::RateLimit, Some(SECOND), true),
+            (Why::RateLimit, None, false),
+            (Why::Quota, Some(SECOND), false),
+            (Why::Key, None, false),
+        ] {
+            let mut rest = Rest::default();
+            rest.begin(why, asked, 0.5, SECOND);
+            assert_eq!(rest.resting(SECOND).map(|resting| resting.is_certain()), Some(certain), "{why:?}");
+        }
+    }
+
+    #[test]
     fn a_new_credential_ends_what_was_held_against_the_old_one() {
         for (why, rests) in [(Why::Key, false), (Why::Quota, false), (Why::RateLimit, true)] {
             let mut rest = Rest::default();
@@ -141,6 +172,9 @@ mod tests {
         let mut rest = Rest::default();
         rest.begin(Why::Quota, None, 0.5, SECOND);
         rest.begin(Why::RateLimit, None, 0.5, SECOND * 2);
-        assert_eq!(rest.resting(SECOND * 60), Some(Resting { until: SECOND * 61, why: Why::Quota }));
+        assert_eq!(
+            rest.resting(SECOND * 60),
+            Some(Resting { until: SECOND * 61, why: Why::Quota, asked: false })
+        );
     }
 }

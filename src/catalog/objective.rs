@@ -46,7 +46,7 @@ pub struct TtftTarget {
 
 impl Objective {
     /// Names of the presets, with USD per second and USD per good answer
-    /// (`contract.md`).
+    /// (`docs/configuration.md`).
     pub const PRESETS: [(&'static str, f64, f64); 4] =
         [("cheapest", 2e-5, 0.001), ("balanced", 2e-4, 0.01), ("fastest", 2e-3, 0.01), ("best", 2e-4, 0.1)];
 

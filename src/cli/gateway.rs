@@ -17,7 +17,7 @@ pub struct Address {
     pub url: Option<String>,
 }
 
-/// The admin listener where nothing else is configured (`contract.md`).
+/// The admin listener where nothing else is configured.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 /// How long a gateway on the same machine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

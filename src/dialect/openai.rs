@@ -20,10 +20,11 @@ use crate::request::ChatRequest;
 mod calls;
 mod delta;
 mod encode;
-mod failure;
+pub(super) mod failure;
 mod finish;
 mod form;
-mod gather;
+pub(super) mod gather;
+mod hide;
 mod look;
 mod mend;
 mod reply;
@@ -34,7 +35,7 @@ mod stream;
 mod usage;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use encode::encode as encode_for;
 

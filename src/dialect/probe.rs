@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::sse::{MOST_EVENT, Splitter};
-use super::{Codec, Progress, Style, Tail, openai};
+use super::{Codec, Progress, Style, Tail, anthropic, gemini, openai};
 use crate::json::{self, Cursor, JsonError, Kind};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
@@ -54,14 +54,91 @@ pub fn openai_request(text: &[u8]) -> Result<(), Broken> {
     ensure(!request.stream || asked, "usage is not asked for")
 }
 
+/// A request that is understood is refused or said, as JSON that has what
+/// Messages demands.
+///
+/// # Errors
+/// When it is neither.
+pub fn anthropic_request(text: &[u8]) -> Result<(), Broken> {
+    let Ok(request) = ChatRequest::read(Bytes::copy_from_slice(text)) else { return Ok(()) };
+    for upstream in ["claude-sonnet-4-5", "claude-sonnet-5", "other"] {
+        let Ok(encoded) = anthropic::encode_for(&request, upstream, None) else { continue };
+        let body = encoded.body.concat();
+        let sent = json::document(&body).map_err(|_| "what is sent is not JSON")?;
+        let model = sent.get(b"model").and_then(|model| model.as_str());
+        ensure(model.as_deref() == Some(upstream), "another model is asked for")?;
+        let limit = sent.get(b"max_tokens").and_then(|limit| limit.as_u64());
+        ensure(limit.is_some_and(|limit| limit > 0), "no limit is sent")?;
+        ensure(sent.get(b"messages").is_some(), "no messages are sent")?;
+    }
+    Ok(())
+}
+
+/// A request that is understood is refused or said, as JSON that has what
+/// `generateContent` demands.
+///
+/// # Errors
+/// When it is neither.
+pub fn gemini_request(text: &[u8]) -> Result<(), Broken> {
+    let Ok(request) = ChatRequest::read(Bytes::copy_from_slice(text)) else { return Ok(()) };
+    for upstream in ["gemini-2.5-flash", "gemini-3-pro", "gemma-4-31b-it"] {
+        let Ok(encoded) = gemini::encode_for(&request, upstream, None, &[]) else { continue };
+        let body = encoded.body.concat();
+        let sent = json::document(&body).map_err(|_| "what is sent is not JSON")?;
+        ensure(sent.get(b"contents").is_some(), "no contents are sent")?;
+        ensure(encoded.path.contains(upstream), "another model is asked for")?;
+        let printable = |warning: &String| warning.chars().all(|c| !c.is_control());
+        ensure(encoded.warnings.iter().all(printable), "a warning that cannot be a header")?;
+    }
+    Ok(())
+}
+
 /// What a caller gets is the same wherever the chunks' borders are.
 ///
 /// # Errors
 /// When it is not.
 pub fn openai_stream(text: &[u8]) -> Result<(), Broken> {
-    let style = Style { model: None, include_usage: text.len().is_multiple_of(2) };
+    stream(&openai::OpenAi, text)
+}
+
+/// The same of Anthropic's streams.
+///
+/// # Errors
+/// As [`openai_stream`].
+pub fn anthropic_stream(text: &[u8]) -> Result<(), Broken> {
+    stream(&anthropic::Anthropic, text)
+}
+
+/// The same of Google's streams.
+///
+/// # Errors
+/// As [`openai_stream`].
+pub fn gemini_stream(text: &[u8]) -> Result<(), Broken> {
+    stream(&gemini::Gemini, text)
+}
+
+/// Any bytes are an answer of Google's or a failure, and what is said as a
+/// stream is said as a whole.
+///
+/// # Errors
+/// When the two differ.
+pub fn gemini_answer(text: &[u8]) -> Result<(), Broken> {
+    let style = Style::default();
+    let whole = gemini::Gemini.reply(Bytes::copy_from_slice(text), &style);
+    let streamed = gemini::Gemini
+        .reply_as_stream(Bytes::copy_from_slice(text), &style)
+        .and_then(|mut decoder| decoder.end_of_input(&mut Vec::new()).map(|()| decoder.watch().finish));
+    match (whole, streamed) {
+        (Ok(whole), Ok(finish)) => ensure(whole.finish == finish, "two reasons for one end"),
+        (Err(_), Err(_)) => Ok(()),
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => Err("an answer as a whole and none as a stream, or the reverse"),
+    }
+}
+
+fn stream(codec: &dyn Codec, text: &[u8]) -> Result<(), Broken> {
+    let style = Style { model: None, include_usage: text.len().is_multiple_of(2), ..Style::default() };
     let told = |size: usize| {
-        let mut decoder = openai::OpenAi.stream(&style);
+        let mut decoder = codec.stream(&style);
         let mut out = Vec::new();
         let mut result = Ok(Progress::More);
         for chunk in text.chunks(size) {
@@ -109,6 +186,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Probe = fn(&[u8]) -> Result<(), Broken>;
+
+    const PROBES: [Probe; 9] = [
+        sse_split,
+        openai_request,
+        openai_stream,
+        anthropic_request,
+        anthropic_stream,
+        gemini_request,
+        gemini_stream,
+        gemini_answer,
+        json_walk,
+    ];
+
     /// Bytes that often come near to what is looked for.
     fn near() -> impl Strategy<Value = Vec<u8>> {
         let words = [
@@ -140,6 +231,17 @@ mod tests {
             "\"created\":1",
             "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]",
             "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]",
+            "\"role\":\"tool\"",
+            "\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]",
+            "data: {\"type\":\"message_start\",\"message\":{\"id\":\"a\"}}\n\n",
+            "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"tool_use\",\"name\":\"f\"}}\n\n",
+            "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\",\"signature\":\"b\"}}\n\n",
+            "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":3}}\n\n",
+            "data: {\"type\":\"message_stop\"}\n\n",
+            "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"STOP\"}]}",
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n",
+            "data: {\"candidates\":[{\"index\":1,\"finishReason\":\"SAFETY\"}]}\n\n",
+            "data: {\"promptFeedback\":{\"blockReason\":\"OTHER\"}}\n\n",
             "null",
             "1",
             "-0.5e3",
@@ -155,7 +257,7 @@ mod tests {
     proptest! {
         #[test]
         fn all_hold(text in near()) {
-            for probe in [sse_split, openai_request, openai_stream, json_walk] {
+            for probe in PROBES {
                 prop_assert_eq!(probe(&text), Ok(()));
             }
         }

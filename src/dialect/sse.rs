@@ -11,7 +11,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-/// Largest event accepted by default, in bytes (`contract.md`).
+/// Largest event accepted by default, in bytes.
 pub const MOST_EVENT: usize = 8 * 1024 * 1024;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
@@ -114,6 +114,9 @@ impl Splitter {
     pub fn next(&mut self) -> Result<Option<Event>, TooLarge> {
         loop {
             self.cross_line_feed();
+            if self.held.len() > self.most {
+                return Err(TooLarge);
+            }
             let start = self.at;
             let rest = self.chunk.get(start..).unwrap_or_default();
             if rest.is_empty() {

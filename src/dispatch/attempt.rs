@@ -10,22 +10,25 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::header::{DATE, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connect::{self, HttpClient, Pieces};
+use super::connect::{self, Pieces};
 use super::scrub::Scrub;
-use crate::catalog::{Auth, Endpoint, Provider};
-use crate::dialect::{Codec, Decoder, Progress, Reply, Style};
+use super::target::Target;
+use crate::catalog::Endpoint;
+use crate::dialect::{Decoder, Progress, Reply, Style};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
+use form::Form;
 
-/// Largest complete answer, decoded (`faults.md` U16).
+mod form;
+
+/// Largest complete answer: many times the longest real one.
 const MOST_ANSWER: usize = 64 * 1024 * 1024;
 /// How long and how many bytes are read behind a stream's end, to keep its
 /// connection.
@@ -38,75 +41,6 @@ const ERROR_BODY: Duration = Duration::from_secs(5);
 /// Most events and bytes held back before content; a preamble is a few hundred
 /// bytes, so more than this is an attack or a defect.
 const MOST_HELD: usize = 256 * 1024;
-
-/// Where and how to reach one endpoint: prepared once per generation.
-#[derive(Debug)]
-pub struct Target {
-    /// The provider's own client.
-    pub client: HttpClient,
-    /// Speaks the provider's dialect.
-    pub codec: &'static dyn Codec,
-    /// Scheme, host, port and path prefix, without a trailing slash.
-    base: String,
-    /// The address for the dialect's usual path, so that it need not be parsed
-    /// for each request.
-    usual: Option<(String, Uri)>,
-    /// All headers of a request, credential included.
-    headers: HeaderMap,
-    /// Takes that credential out of answers.
-    scrub: Scrub,
-}
-
-impl Target {
-    /// Prepares an endpoint's provider. `None` when its key cannot be a header.
-    #[must_use]
-    pub fn new(provider: &Provider, codec: &'static dyn Codec, client: HttpClient) -> Option<Target> {
-        let base = provider.base_url.to_string().trim_end_matches('/').to_owned();
-        let path = "/chat/completions".to_owned();
-        let usual = format!("{base}{path}").parse().ok().map(|uri| (path, uri));
-        let mut headers = provider.headers.clone();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("merit/", env!("CARGO_PKG_VERSION"))));
-        if let Some(key) = &provider.key
-            && let Some((name, text)) = match &provider.auth {
-                Auth::None => None,
-                Auth::Bearer => Some((AUTHORIZATION, format!("Bearer {}", key.expose()))),
-                Auth::Header(name) => Some((name.clone(), key.expose().to_owned())),
-            }
-        {
-            let mut value = HeaderValue::from_str(&text).ok()?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-        let scrub = Scrub::new(provider.key.as_ref());
-        Some(Target { client, codec, base, usual, headers, scrub })
-    }
-
-    /// Scheme, host, port and path prefix, without a trailing slash.
-    #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// A whole answer, fit for the caller.
-    fn whole(&self, mut reply: Reply) -> Reply {
-        reply.body = self.scrub.clean(reply.body);
-        reply
-    }
-
-    fn uri(&self, path: &str) -> Result<Uri, Failure> {
-        if let Some((usual, uri)) = &self.usual
-            && usual == path
-        {
-            return Ok(uri.clone());
-        }
-        format!("{}{path}", self.base)
-            .parse()
-            .map_err(|_| Failure::Unsupported { what: "the endpoint's path".to_owned() })
-    }
-}
 
 /// What an attempt may take.
 #[derive(Debug, Clone, Copy)]
@@ -235,26 +169,23 @@ async fn refusal(target: &Target, response: Response<Incoming>) -> Failure {
     target.codec.failure(head.status, &head.headers, &text)
 }
 
-/// Whether what came is a stream or a whole answer is told by its content type,
-/// and where that is missing or wrong by its first bytes: never by what was
-/// asked for.
+/// Whether what came is a stream or a whole answer is told by its first bytes,
+/// and by its content type where these leave it open: never by what was asked
+/// for.
 async fn understand(
     target: &Target,
     response: Response<Incoming>,
     stream: bool,
     style: &Style,
 ) -> Result<Answer, Failure> {
-    if response.headers().contains_key(http::header::CONTENT_ENCODING)
-        && response.headers().get(http::header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity")
-    {
+    let coding = response.headers().get(http::header::CONTENT_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Failure::Protocol { detail: "compressed although identity was asked for" });
     }
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let events = kind.starts_with("text/event-stream");
-    let json = kind.starts_with("application/json");
+    let labelled = response.headers().get(CONTENT_TYPE).and_then(|value| Form::labelled(value.as_bytes()));
     let mut body = response.into_body();
-    let mut first = Bytes::new();
-    let events = if events || json { events } else { sniff(&mut body, &mut first).await? };
+    let (form, first) = sniff(&mut body, labelled).await?;
+    let events = form == Form::Events;
     match (events, stream) {
         (true, true) => {
             let decoder = target.codec.stream(style);
@@ -277,21 +208,18 @@ async fn understand(
     }
 }
 
-/// Looks at the first bytes of an answer without a useful content type.
-async fn sniff(body: &mut Incoming, first: &mut Bytes) -> Result<bool, Failure> {
+/// Waits for the first bytes that tell what came, and gives them back.
+async fn sniff(body: &mut Incoming, labelled: Option<Form>) -> Result<(Form, Bytes), Failure> {
     while let Some(chunk) = next_chunk(body).await? {
-        let text = chunk.trim_ascii_start();
-        let Some(byte) = text.first() else { continue };
-        let events = match byte {
-            b'd' | b'e' | b'i' | b'r' | b':' => true,
-            b'{' | b'[' | 0xef => false,
-            b'<' => return Err(Failure::Protocol { detail: "HTML instead of an answer" }),
-            _ => return Err(Failure::Protocol { detail: "neither JSON nor an event stream" }),
-        };
-        *first = chunk;
-        return Ok(events);
+        if let Some(first) = form::first(&chunk) {
+            return Form::told(first, labelled).map(|form| (form, chunk));
+        }
     }
-    Err(Failure::Protocol { detail: "an empty answer" })
+    // A stream without events has broken off; anything else is no answer.
+    match labelled {
+        Some(Form::Events) => Ok((Form::Events, Bytes::new())),
+        Some(Form::Json) | None => Err(Failure::Protocol { detail: "an empty answer" }),
+    }
 }
 
 /// Reads a stream until its first content or its end.

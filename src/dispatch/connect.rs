@@ -27,8 +27,8 @@ use tower::Service;
 
 use crate::outcome::Failure;
 
-/// Idle connections are closed after a minute, like most servers do
-/// (`ops.md` B10), so that a race with the server's own close is rare.
+/// Idle connections are closed after a minute, as most servers
+/// close them, so that a race with the server's own close is rare.
 const POOL_IDLE: Duration = Duration::from_secs(60);
 
 /// Most bytes buffered while reading from an upstream. Hyper grows its buffer

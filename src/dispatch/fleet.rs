@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::Target;
+use super::target::Target;
 use crate::books::{Books, Lengths, Live};
 use crate::catalog::{Catalog, Endpoint, EndpointId};
 use crate::dialect;

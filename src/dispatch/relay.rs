@@ -32,7 +32,7 @@ pub use flowing::estimate;
 
 mod flowing;
 
-/// How streams are relayed (`contract.md`, defaults).
+/// How streams are relayed (defaults in `docs/configuration.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelaySettings {
     /// Status and headers are held back for content this long (10 s).

@@ -11,7 +11,7 @@ use tower::retry::budget::{Budget, TpsBudget};
 
 use crate::outcome::{Failure, Next};
 
-/// How attempts are limited (`contract.md`, defaults).
+/// How attempts are limited (defaults in `docs/configuration.md`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetrySettings {
     /// Attempts per request in all (4).
@@ -129,7 +129,7 @@ impl Plan {
 }
 
 /// How long to wait before attempt `number` (from 2) at an endpoint that failed
-/// a moment ago: full jitter over 50 ms to 500 ms, growing (`routing.md` 3.6).
+/// a moment ago: full jitter over 50 ms to 500 ms, growing.
 /// `random` is uniform in 0..1.
 #[must_use]
 pub fn backoff(number: u32, random: f64) -> Duration {

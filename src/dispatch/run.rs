@@ -183,5 +183,5 @@ fn style(ticket: &Ticket, id: EndpointId, include_usage: bool) -> Style {
         }
         Expose::None => ticket.route.clone(),
     };
-    Style { model, include_usage }
+    Style { model, include_usage, created: ticket.at_unix_ms / 1000 }
 }

@@ -1,8 +1,9 @@
 //! Stage 3: which endpoints can serve a request, and why the others cannot.
 //!
 //! Constraints are never relaxed silently, with one exception that is marked:
-//! where open circuits have left nobody, those endpoints become candidates of
-//! last resort, because asking one is better than asking none.
+//! where open circuits and rests have left nobody, those endpoints become
+//! candidates of last resort, because asking one is better than asking none.
+//! Only one that has said itself when it will serve again is left alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +128,7 @@ pub struct Facts {
     pub in_flight: u32,
     /// The most that the request can cost (USD): what to reserve.
     pub worst_cost_usd: f64,
-    /// Its circuit is open; it is a candidate only because all others' are.
+    /// It is unwell; it is a candidate only because all others are too.
     pub last_resort: bool,
 }
 
@@ -161,25 +162,27 @@ pub fn gather<'g>(ask: &Ask<'_>, objective: &Objective, offers: impl Iterator<It
     let limits = Limits::of(objective, ask.control);
     let most = offers.size_hint().0;
     let mut gathered = Gathered { candidates: Vec::with_capacity(most), rejects: Vec::new() };
-    let mut broken = Vec::new();
+    let mut unwells = Vec::new();
     for offer in offers {
         let endpoint = offer.endpoint;
         match candidate(ask, &limits, &offer) {
             Ok(candidate) => match unwell(&offer.view) {
                 None => gathered.candidates.push(candidate),
-                Some(reject @ Reject::CircuitOpen { .. }) => broken.push((candidate, reject)),
-                Some(reject) => gathered.rejects.push(rejected(endpoint, reject)),
+                Some(reject) if offer.view.resting.is_some_and(|resting| resting.is_certain()) => {
+                    gathered.rejects.push(rejected(endpoint, reject));
+                }
+                Some(reject) => unwells.push((candidate, reject)),
             },
             Err(reject) => gathered.rejects.push(rejected(endpoint, reject)),
         }
     }
     if gathered.candidates.is_empty() {
-        gathered.candidates.extend(broken.into_iter().map(|(mut candidate, _)| {
+        gathered.candidates.extend(unwells.into_iter().map(|(mut candidate, _)| {
             candidate.facts.last_resort = true;
             candidate
         }));
     } else {
-        let rejects = broken.into_iter().map(|(candidate, reject)| Rejected {
+        let rejects = unwells.into_iter().map(|(candidate, reject)| Rejected {
             id: candidate.id,
             endpoint: candidate.endpoint,
             reject,

@@ -49,7 +49,7 @@ impl Prebuilt {
     /// The answer to the request at the front of `inbox`, which is taken out;
     /// `None` when it has not come completely or needs a closer look.
     pub(super) fn answer(&self, inbox: &mut BytesMut) -> Option<&Bytes> {
-        if !inbox.starts_with(b"POST /v1/chat/completions ") {
+        if !(inbox.starts_with(b"POST /v1/chat/completions ") || inbox.starts_with(b"POST /v1/messages ")) {
             return None;
         }
         let head = memmem::find(inbox, b"\r\n\r\n")? + 4;

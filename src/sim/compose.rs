@@ -121,7 +121,7 @@ fn stream(brief: &mut Brief<'_>) -> (Vec<Step>, Duration) {
     if let (true, Some(key)) = (brief.behaviour.has(Quirk::EchoKeyBody), brief.credential)
         && let Some(event) = events.iter_mut().find(|event| event.kind == Kind::Content)
     {
-        event.data = event.data.replacen("\"content\":\"", &format!("\"content\":\"{key} "), 1);
+        event.data = give_away(&event.data, key);
     }
     let mut steps = Vec::with_capacity(2 * events.len());
     steps.extend(prelude(brief.behaviour));
@@ -130,7 +130,7 @@ fn stream(brief: &mut Brief<'_>) -> (Vec<Step>, Duration) {
         if event.kind == Kind::Content && std::mem::replace(&mut begun, true) && !brief.gaps.mean.is_zero() {
             steps.push(Step::Wait(brief.gaps.draw()));
         }
-        steps.push(step(event, brief.behaviour));
+        steps.push(step(event, brief.speech, brief.behaviour));
     }
     (steps, brief.first)
 }
@@ -146,12 +146,20 @@ fn prelude(behaviour: &Behaviour) -> Option<Step> {
     (!bytes.is_empty()).then(|| Step::Body { bytes: bytes.into(), kind: Kind::Other, words: 0 })
 }
 
-fn step(event: &Event, behaviour: &Behaviour) -> Step {
-    Step::Body { bytes: lines(&event.data, behaviour), kind: event.kind, words: event.words }
+/// Puts a credential into the first text that an answer has.
+fn give_away(text: &str, key: &str) -> String {
+    let first = ["\"content\":\"", "\"text\":\"", "\"thinking\":\"", "\"partial_json\":\""];
+    let found = first.iter().find(|member| text.contains(*member));
+    found.map_or_else(|| text.to_owned(), |member| text.replacen(member, &format!("{member}{key} "), 1))
+}
+
+fn step(event: &Event, speech: &dyn Speech, behaviour: &Behaviour) -> Step {
+    let name = speech.event_name(&event.data);
+    Step::Body { bytes: lines(name, &event.data, behaviour), kind: event.kind, words: event.words }
 }
 
 /// The lines of one event.
-fn lines(data: &str, behaviour: &Behaviour) -> Bytes {
+fn lines(name: Option<&str>, data: &str, behaviour: &Behaviour) -> Bytes {
     let end = match behaviour.line_end {
         LineEnd::Lf => "\n",
         LineEnd::CrLf => "\r\n",
@@ -162,8 +170,12 @@ fn lines(data: &str, behaviour: &Behaviour) -> Bytes {
     if behaviour.has(Quirk::Comments) {
         text.extend([": PROCESSING", end, end]);
     }
-    if behaviour.has(Quirk::EventNames) {
-        text.extend(["event: message", end, "id: 1", end, "retry: 1000", end]);
+    let strange = behaviour.has(Quirk::EventNames);
+    if let Some(name) = name.or(strange.then_some("message")) {
+        text.extend(["event: ", name, end]);
+    }
+    if strange {
+        text.extend(["id: 1", end, "retry: 1000", end]);
     }
     match data.strip_prefix('{').filter(|_| behaviour.has(Quirk::SplitData)) {
         Some(rest) => text.extend([field, "{", end, field, rest, end, end]),
@@ -205,7 +217,7 @@ fn whole_body(brief: &Brief<'_>) -> Bytes {
         }
         let mut body = brief.speech.whole(brief.ask, brief.tale, brief.behaviour).to_string();
         if let (true, Some(key)) = (brief.behaviour.has(Quirk::EchoKeyBody), brief.credential) {
-            body = body.replacen("\"content\":\"", &format!("\"content\":\"{key} "), 1);
+            body = give_away(&body, key);
         }
         body
     };
@@ -224,8 +236,8 @@ fn whole_body(brief: &Brief<'_>) -> Bytes {
             body.split_to(body.len() / 2)
         }
         Shape::Deep(depth) => format!("{}{}", "[".repeat(depth), "]".repeat(depth)).into(),
-        Shape::NotANumber => answer().replacen("\"created\":", "\"created\":NaN,\"_\":", 1).into(),
-        Shape::Duplicate => answer().replacen('{', "{\"choices\":[],", 1).into(),
+        Shape::NotANumber => answer().replacen('{', "{\"_\":NaN,", 1).into(),
+        Shape::Duplicate => answer().replacen('{', "{\"choices\":[],\"content\":[],", 1).into(),
         Shape::Error => error_body(brief).into(),
     }
 }

@@ -38,7 +38,9 @@ impl Inbound {
     #[must_use]
     pub(super) fn credential(&self) -> Option<&str> {
         let bearer = self.header("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
-        bearer.or_else(|| self.header("x-api-key")).or_else(|| self.header("api-key"))
+        ["x-api-key", "api-key", "x-goog-api-key"]
+            .iter()
+            .fold(bearer, |found, name| found.or_else(|| self.header(name)))
     }
 }
 

@@ -261,7 +261,7 @@ async fn serve(shared: &Shared, socket: &mut Socket, id: u64, inbound: &Inbound)
     let ask = shared.speech.understand(inbound);
     let planned = match ask {
         Err(why) => Err((400, why)),
-        Ok(_) if inbound.method != "POST" || !path.ends_with("/chat/completions") => {
+        Ok(_) if inbound.method != "POST" || !shared.speech.serves(path) => {
             Err((404, format!("there is nothing at {path}")))
         }
         Ok(ask) => {
@@ -319,7 +319,10 @@ fn entry(shared: &Shared, connection: u64, inbound: &Inbound) -> Entry {
     /// Most of a body that the journal keeps.
     const MOST_BODY: usize = 64 << 10;
     let secret = |name: &str| {
-        matches!(name, "authorization" | "x-api-key" | "api-key" | "proxy-authorization" | "cookie")
+        matches!(
+            name,
+            "authorization" | "x-api-key" | "api-key" | "x-goog-api-key" | "proxy-authorization" | "cookie"
+        )
     };
     let kept = inbound.body.get(..inbound.body.len().min(MOST_BODY)).unwrap_or_default();
     Entry {

@@ -264,7 +264,7 @@ mod tests {
             ("[[providers]]\nname='a'\n[[providers]]\nname='a'", "two providers"),
             ("[[providers]]\nname='a'\nmix=[{behaviour='cut',probability=1.5}]", "probabilities"),
             ("[[providers]]\nname='a'\ndefault='nonsense'", "nonsense"),
-            ("[[providers]]\nname='a'\ndialect='gemini'", "not simulated"),
+            ("[[providers]]\nname='a'\ndialect='bedrock'", "not simulated"),
             ("[[providers]]\nname='a'\nspeed=1", "unknown field"),
         ] {
             let error = Scenario::parse(text).unwrap_err().to_string();

@@ -2,6 +2,8 @@
 //! and words answers. It knows nothing of sockets, time or faults of transport,
 //! so that another dialect is another file and nothing else.
 
+pub(super) mod anthropic;
+pub(super) mod gemini;
 pub(super) mod openai;
 
 use std::fmt::Debug;
@@ -112,6 +114,15 @@ pub(super) struct Complaint<'a> {
 
 /// One dialect, from the provider's side.
 pub(super) trait Speech: Debug + Send + Sync {
+    /// Whether `path` is where requests of this dialect go.
+    fn serves(&self, path: &str) -> bool;
+
+    /// What the line `event:` says before an event with that data; most dialects
+    /// have no such line.
+    fn event_name<'d>(&self, _data: &'d str) -> Option<&'d str> {
+        None
+    }
+
     /// Understands a request.
     ///
     /// # Errors
@@ -142,6 +153,8 @@ pub(super) trait Speech: Debug + Send + Sync {
 pub(super) fn speech(dialect: Dialect) -> Option<&'static dyn Speech> {
     match dialect {
         Dialect::OpenAi => Some(&openai::OpenAi),
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
+        Dialect::Anthropic => Some(&anthropic::Anthropic),
+        Dialect::Gemini => Some(&gemini::Gemini),
+        Dialect::Bedrock => None,
     }
 }

@@ -20,7 +20,7 @@ mod declare;
 pub const OTHER: &str = "_other";
 
 /// Seconds; from the `GenAI` semantic conventions' server buckets, with a tail
-/// for reasoning models (`ops.md` B1).
+/// for reasoning models of OpenTelemetry.
 const TTFT_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 30.0, 60.0, 120.0,
 ];

@@ -12,7 +12,7 @@ use super::stage::{Stage, attempts, provider, until};
 use crate::support::Fallible;
 
 const ROUTER: &str = "[router]\nattempts = 2\nretry_budget = 1.0\nretry_min_per_second = 10000\n\
-     [router.breaker]\nopen = \"1s\"\nopen_max = \"2s\"\n";
+     [router.breaker]\nopen = \"3s\"\nopen_max = \"4s\"\n";
 /// Answers nobody had to wait for.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
@@ -54,7 +54,7 @@ async fn a_circuit_opens_after_five_failures_and_closes_after_a_probe() -> Falli
     stage.until_sum("merit_circuit_state", &circuit, 2.0).await?;
 
     // After a while one request, and no other, is let through to see.
-    weak.set("normal?delay=500ms")?;
+    weak.set("normal?delay=1500ms")?;
     stage.until_sum("merit_circuit_state", &circuit, 1.0).await?;
     let mut together = JoinSet::new();
     for number in 0..8 {
@@ -90,24 +90,27 @@ async fn the_last_endpoint_of_a_model_is_asked_whatever_its_circuit() -> Fallibl
     Ok(())
 }
 
-/// How an upstream says when to come back, and what that means: least and most
-/// seconds.
-const FORMS: [(&str, f64, f64); 4] = [
-    ("rate-limit-2", 2.0, 2.0),
-    ("rate-limit-date", 1.0, 2.0),
-    ("rate-limit-ms", 1.5, 1.5),
-    ("rate-limit-reset", 60.0, 360.0),
+/// A name, the knob of the simulator, and what it means: least and most seconds.
+type Form = (&'static str, &'static str, f64, f64);
+
+/// How an upstream says when to come back.
+const FORMS: [Form; 4] = [
+    ("seconds", "retry-after=3", 3.0, 3.0),
+    ("date", "retry-after=date:4", 3.0, 4.0),
+    ("milliseconds", "retry-after=ms:2500", 2.5, 2.5),
+    ("reset", "retry-after=reset:360", 60.0, 360.0),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_limits_is_left_alone_for_as_long_as_it_says() -> Fallible<()> {
     let stage = Stage::set(&["busy"], |sim| {
         let url = sim.provider("busy").map(merit::sim::Provider::base_url).unwrap_or_default();
-        let models: Vec<_> = FORMS.iter().map(|(form, ..)| model(form, &format!("fault/{form}"))).collect();
+        let limited = |(form, knob, ..): &Form| model(form, &format!("fault/status=429&{knob}"));
+        let models: Vec<_> = FORMS.iter().map(limited).collect();
         format!("{ROUTER}{}", provider("busy", &url, 1.0, &models))
     })
     .await?;
-    for (form, least, most) in FORMS {
+    for (form, _, least, most) in FORMS {
         rests(&stage, form, least, most).await.map_err(|why| format!("{form}: {why}"))?;
     }
     Ok(())

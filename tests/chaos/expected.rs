@@ -38,7 +38,7 @@ pub(crate) const EXPECTED: &[(&str, Fate, Fate)] = &[
     ("tools", Fine, Fine),
     ("reasoning", Fine, Fine),
     ("refusal", Fine, Fine),
-    ("slow-first-byte", LATE, LATE),
+    ("slow-first-byte?delay=20s", LATE, LATE),
     ("slow-tokens?words=2&gap=300ms", Fine, Fine),
     ("slow-head", LATE, LATE),
     ("stall", LATE, LATE),

@@ -6,8 +6,8 @@ use super::canon::{self, Seen, Stream, judge};
 use super::stage::{PATIENT, Stage, attempts, provider};
 use crate::support::Fallible;
 
-const LATE: &str = "fault/normal?delay=900ms";
-const LATE_FAILURE: &str = "fault/status-503?delay=900ms";
+const LATE: &str = "fault/normal?delay=2s";
+const LATE_FAILURE: &str = "fault/status-503?delay=2s";
 
 async fn stage() -> Result<Stage, String> {
     let model = |name: &str, upstream: &str| (name.to_owned(), upstream.to_owned());
@@ -27,7 +27,7 @@ async fn stage() -> Result<Stage, String> {
 async fn early(stage: &Stage, ask: &Ask) -> Result<(Heard, Stream), String> {
     let heard = stage.ask(ask).await?;
     let after = heard.head_after.as_millis();
-    if !(250..800).contains(&after) || heard.header("x-merit-provider").is_some() {
+    if !(250..1900).contains(&after) || heard.header("x-merit-provider").is_some() {
         return Err(format!("the head came after {after} ms: {:?}", heard.headers));
     }
     let told = canon::stream(&heard, ask.include_usage)?;

@@ -76,7 +76,8 @@ fn config(sim: &merit::sim::Sim, cases: &[Case]) -> String {
 }
 
 async fn tried(stage: &Stage, case: &Case) -> Sure<()> {
-    let mut ask = Ask::of(&case.model, &case.model).first("faulty");
+    // A whole answer is waited for longer the longer it may be.
+    let mut ask = Ask { max_tokens: 20, ..Ask::of(&case.model, &case.model).first("faulty") };
     if case.stream {
         // Both kinds of stream, half of the cases each.
         ask = ask.streamed(case.second);

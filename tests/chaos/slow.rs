@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::caller::{Ask, Line, Sure, words};
-use super::stage::{Stage, provider, until};
+use super::stage::{Stage, TIMEOUTS, provider, until};
 use crate::support::Fallible;
 
 const READERS: usize = 200;
@@ -95,7 +95,7 @@ async fn readers_that_do_not_read_slow_their_upstreams_down_and_are_hung_up_on()
     tokio::spawn(flood(listener, Arc::clone(&flows)));
     let stage = Stage::set(&["unused"], |_| {
         let flood = provider("flood", &url, 1.0, &[("m".to_owned(), "m".to_owned())]);
-        format!("{CONFIG}{}", flood.replace("idle = \"1s\"", "idle = \"60s\""))
+        format!("{CONFIG}{}", flood.replace(TIMEOUTS, r#"first_content = "60s", idle = "60s""#))
     })
     .await?;
     let before = resident(stage.gateway.id())?;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::caller::{Ask, Sure, words};
 use super::canon::{Seen, judge};
 use super::expected::EXPECTED;
-use super::stage::{Stage, attempts, provider, until};
+use super::stage::{Stage, TIMEOUTS, attempts, provider, until};
 use crate::support::Fallible;
 
 const PROVIDERS: [&str; 4] = ["north", "east", "south", "west"];
@@ -48,7 +48,7 @@ fn config(sim: &merit::sim::Sim) -> String {
     let table = |one: &merit::sim::Provider| provider(&one.spec().name, &one.base_url(), 1.0, &models);
     let tables: String = sim.providers().iter().map(table).collect();
     // Whoever stalls is waited for; a good answer that is late is one fault more.
-    let tables = tables.replace("\"1s\"", "\"700ms\"").replace("1500ms", "1s");
+    let tables = tables.replace(TIMEOUTS, r#"first_content = "1s", idle = "700ms""#);
     format!("[decisions]\nexport = \"decisions.jsonl\"\n[router.breaker]\nopen = \"300ms\"\n{tables}")
 }
 

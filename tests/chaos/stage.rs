@@ -86,7 +86,7 @@ impl Stage {
     pub(crate) async fn until_sum(&self, name: &str, labels: &[(&str, &str)], value: f64) -> Sure<()> {
         let is = || self.sum(name, labels).ok().filter(|sum| (sum - value).abs() < 1e-9);
         let what = format!("{name}{labels:?} is {value}");
-        until(Duration::from_secs(5), &what, is).await.map(drop)
+        until(Duration::from_secs(10), &what, is).await.map(drop)
     }
 
     /// What the gateway recorded about a request.
@@ -130,12 +130,16 @@ pub(crate) fn attempts(decision: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Short, so that a stall is soon over, and long enough for a machine that is
+/// busy with other things.
+pub(crate) const TIMEOUTS: &str = r#"first_content = "4s", idle = "3s""#;
+
 /// A provider's table: models as `(name, upstream)`.
 pub(crate) fn provider(name: &str, base_url: &str, price: f64, models: &[(String, String)]) -> String {
     let mut table = format!(
         "[providers.{name}]\ndialect = \"openai\"\nbase_url = \"{base_url}\"\nkey = {{ env = \"CHAOS_KEY\" }}\n\
          price = {{ input = {price}, output = {price} }}\n\
-         timeouts = {{ first_content = \"1500ms\", idle = \"1s\" }}\n"
+         timeouts = {{ {TIMEOUTS} }}\n"
     );
     for (model, upstream) in models {
         table.extend([

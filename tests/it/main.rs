@@ -3,6 +3,7 @@
 //! One binary: a second one would be linked for minutes. `make test` installs
 //! what the stories need; without it they fail and say so.
 
+mod anthropic;
 mod bad_input;
 #[cfg(test)]
 #[path = "../chaos/all.rs"]
@@ -11,6 +12,7 @@ mod commands;
 mod competition;
 mod drain;
 mod failover;
+mod gemini;
 mod house;
 mod keys;
 mod mistakes;

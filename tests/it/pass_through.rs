@@ -9,8 +9,16 @@ use crate::support::http::{self, Events};
 use crate::support::keys::configured;
 use crate::support::market::Market;
 
-/// Each key, and the model that it reads: the upstream's word or ours.
-const SEEN: [(&str, &str); 2] = [("sk-full", "vendor/small-0815"), ("sk-model", "small")];
+/// What stands for the upstream's id where that is not shown.
+const HIDDEN_ID: &str = "chatcmpl-75baec48cedd68f8d7f6b678";
+
+/// What a chunk says beside what the model says.
+struct Envelope<'t> {
+    id: &'t str,
+    model: &'t str,
+    top: &'t str,
+    choice: &'t str,
+}
 
 /// Members nobody knows, written as no serialiser would.
 const STRANGE: &str = r#""x_new" : {"b":2.50,"a":[1e2,-0, 12345678901234567890123],"e":"\u00e9 é \/"}"#;
@@ -90,19 +98,24 @@ fn answers_reach_the_caller_as_they_were_written() -> Fallible<()> {
     let market = Market::of_one()?;
     let gateway = start(&market)?;
     let strange = STRANGE;
-    let answer = |model: &str| {
+    let answer = |id: &str, model: &str, [top, choice, usage, last]: [&str; 4]| {
         format!(
-            "{{ \"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,\n  \"model\" : \"{model}\",{strange},\
+            "{{ \"id\":\"{id}\",\"object\":\"chat.completion\",\"created\":1,\n  \"model\" : \"{model}\"{top},\
              \"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\"H\\u00e9 😀\",\"refusal\":null,\"x_inner\":[ ]}},\
-             \"logprobs\":null,\"finish_reason\":\"stop\",\"x_choice\":1.0}}],\
-             \"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5,\"x_usage\":0.10}},\"x_last\":{{}} }}"
+             \"logprobs\":null,\"finish_reason\":\"stop\"{choice}}}],\
+             \"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5{usage}}}{last} }}"
         )
     };
-    for (key, model) in SEEN {
-        market.provider("sim")?.next(&[&scripted("application/json", &answer("vendor/small-0815"))])?;
+    let top = format!(",{strange}");
+    let said = [top.as_str(), ",\"x_choice\":1.0", ",\"x_usage\":0.10", ",\"x_last\":{}"];
+    let source = answer("chatcmpl-1", "vendor/small-0815", said);
+    // Who may not see the upstream gets what OpenAI documents and what the model said.
+    let hidden = answer(HIDDEN_ID, "small", [""; 4]);
+    for (key, expected) in [("sk-full", &source), ("sk-model", &hidden)] {
+        market.provider("sim")?.next(&[&scripted("application/json", &source)])?;
         let got = post(&gateway, key, r#"{"model":"small","messages":[{"role":"user","content":"x"}]}"#)?;
         assert_eq!(got.status, 200, "{}", got.body);
-        assert_eq!(got.body, answer(model));
+        assert_eq!(&got.body, expected);
         assert_eq!(got.must("x-merit-cost-usd")?, "0.000007000");
     }
     Ok(())
@@ -113,30 +126,59 @@ fn events_reach_the_caller_as_they_were_written() -> Fallible<()> {
     let market = Market::of_one()?;
     let gateway = start(&market)?;
     let strange = STRANGE;
-    let chunk = |model: &str, delta: &str, finish: &str| {
+    let chunk = |who: &Envelope<'_>, delta: &str, finish: &str| {
+        let Envelope { id, model, top, choice } = who;
         format!(
-            r#"{{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"{model}",{strange},"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish},"x_c":1.0}}]}}"#
+            r#"{{"id":"{id}","object":"chat.completion.chunk","created":1,"model":"{model}"{top},"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}{choice}}}]}}"#
         )
     };
-    let events = |model: &str| {
+    let events = |who: &Envelope<'_>| {
         vec![
-            chunk(model, r#"{"role":"assistant","content":""}"#, "null"),
-            chunk(model, r#"{"content":"H\u00e9","x_d":null}"#, "null"),
-            chunk(model, r#"{"content":" 😀"}"#, "null"),
-            chunk(model, "{}", "\"stop\""),
+            chunk(who, r#"{"role":"assistant","content":""}"#, "null"),
+            chunk(who, r#"{"content":"H\u00e9","x_d":null}"#, "null"),
+            chunk(who, r#"{"content":" 😀"}"#, "null"),
+            chunk(who, "{}", "\"stop\""),
         ]
     };
+    let top = format!(",{strange}");
+    let upstream =
+        Envelope { id: "chatcmpl-1", model: "vendor/small-0815", top: &top, choice: ",\"x_c\":1.0" };
+    let hidden = Envelope { id: HIDDEN_ID, model: "small", top: "", choice: "" };
     let usage = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"vendor/small-0815","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
-    let mut sent = events("vendor/small-0815");
+    let mut sent = events(&upstream);
     sent.extend([usage.to_owned(), "[DONE]".to_owned()]);
     let body = format!("data: {}\n\n", sent.join("\n\ndata: "));
     let ask = json!({ "model": "small", "stream": true, "messages": [{ "role": "user", "content": "x" }] });
-    for (key, model) in SEEN {
+    for (key, who) in [("sk-full", &upstream), ("sk-model", &hidden)] {
         market.provider("sim")?.next(&[&scripted("text/event-stream", &body)])?;
         let got = Events::open(gateway.api, CHAT, &[("x-api-key", key)], ask.to_string())?.rest()?;
-        let mut expected = events(model);
+        let mut expected = events(who);
         expected.push("[DONE]".to_owned());
         assert_eq!(got, expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_are_understood_whatever_they_are_labelled() -> Fallible<()> {
+    let market = Market::of_one()?;
+    let gateway = start(&market)?;
+    let json = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello","refusal":null},"logprobs":null,"finish_reason":"stop"}]}"#;
+    let events = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    for (label, body) in [
+        ("text/event-stream", json),
+        ("Text/HTML", json),
+        ("application/json", events),
+        ("TEXT/EVENT-STREAM", events),
+    ] {
+        for stream in [false, true] {
+            market.provider("sim")?.next(&[&scripted(label, body)])?;
+            let ask = json!({ "model": "small", "stream": stream, "messages": [{ "role": "user", "content": "x" }] });
+            let got = post(&gateway, "sk-full", &ask.to_string())?;
+            assert_eq!(got.status, 200, "{label}: {}", got.body);
+            assert!(got.body.contains("\"Hello\""), "{label}: {}", got.body);
+            assert_eq!(got.body.contains("data: [DONE]"), stream, "{label}");
+        }
     }
     Ok(())
 }

@@ -54,7 +54,10 @@ impl Error {
             Failure::Protocol { .. } => Self::protocol("the provider's answer was not valid"),
             Failure::Key { .. } => Self::upstream("the provider refused the gateway's credential"),
             Failure::NotFound => Self::upstream("the provider does not know this model"),
-            Failure::Unsupported { what } => Self::upstream(&format!("no provider can be asked for {what}")),
+            Failure::Unsupported { what } => {
+                let message = format!("no provider of this model can be asked for {what}");
+                Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message)
+            }
             Failure::Connect | Failure::Dns | Failure::Tls | Failure::Closed | Failure::Server { .. } => {
                 Self::upstream("the provider failed").retry(None)
             }

@@ -50,7 +50,7 @@ fn a_rate_limit_rests_it_and_opens_nothing() {
     }
     let view = live.view(100, 0, SECOND * 2);
     assert_eq!(view.circuit, Circuit::Closed);
-    assert_eq!(view.resting, Some(Resting { until: SECOND * 4, why: Why::RateLimit }));
+    assert_eq!(view.resting, Some(Resting { until: SECOND * 4, why: Why::RateLimit, asked: true }));
     assert_eq!(live.view(100, 0, SECOND * 4).resting, None);
 }
 

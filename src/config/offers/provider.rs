@@ -73,8 +73,8 @@ fn base_url(name: &str, raw: &raw::Provider, path: &Path, check: &mut Check<'_>)
 fn auth(raw: &raw::Provider, dialect: Dialect, path: &Path, check: &mut Check<'_>) -> Auth {
     let usual = match (raw.key.is_some(), dialect) {
         (false, _) => AuthKind::None,
-        (true, Dialect::Anthropic) => AuthKind::Header,
-        (true, Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock) => AuthKind::Bearer,
+        (true, Dialect::Anthropic | Dialect::Gemini) => AuthKind::Header,
+        (true, Dialect::OpenAi | Dialect::Bedrock) => AuthKind::Bearer,
     };
     let kind = raw.auth.unwrap_or(usual);
     if kind != AuthKind::None && raw.key.is_none() {
@@ -86,7 +86,11 @@ fn auth(raw: &raw::Provider, dialect: Dialect, path: &Path, check: &mut Check<'_
         AuthKind::Bearer => Auth::Bearer,
         AuthKind::Header => {
             let name = raw.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
-            Auth::Header(name.unwrap_or(HeaderName::from_static("x-api-key")))
+            let usual = match dialect {
+                Dialect::Gemini => "x-goog-api-key",
+                Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => "x-api-key",
+            };
+            Auth::Header(name.unwrap_or(HeaderName::from_static(usual)))
         }
     }
 }
@@ -107,9 +111,10 @@ fn plain_text(base_url: &http::Uri, sends_key: bool, path: &Path, check: &mut Ch
 
 fn headers(raw: &raw::Provider, path: &Path, check: &mut Check<'_>) -> HeaderMap {
     /// Set by the transport or by `auth`.
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 9] = [
         "authorization",
         "x-api-key",
+        "x-goog-api-key",
         "api-key",
         "host",
         "content-length",

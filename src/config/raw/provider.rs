@@ -25,10 +25,11 @@ pub struct Provider {
     /// vendor.
     #[schemars(extend("x-kind" = "url"))]
     pub base_url: Option<String>,
-    /// How requests are signed; when absent: header for the anthropic dialect,
-    /// bearer where there is a key, else none.
+    /// How requests are signed; when absent: header for the anthropic and
+    /// gemini dialects, bearer where there is a key, else none.
     pub auth: Option<AuthKind>,
-    /// The header of `auth = "header"`; x-api-key when absent.
+    /// The header of `auth = "header"`; when absent x-goog-api-key for the
+    /// gemini dialect, else x-api-key.
     #[schemars(extend("x-kind" = "header-name"))]
     pub auth_header: Option<String>,
     /// The credential.
@@ -38,7 +39,7 @@ pub struct Provider {
     /// What it does differently from its dialect.
     #[schemars(
         with = "Vec<String>",
-        extend("items" = {"type": "string", "enum": ["no_stream_options", "max_completion_tokens", "max_tokens"]})
+        extend("items" = {"type": "string", "enum": ["no_stream_options", "max_completion_tokens", "max_tokens", "no_call_ids"]})
     )]
     pub quirks: Vec<Quirk>,
     /// Limits on waiting.

@@ -58,13 +58,57 @@ const FILTERED: [&str; 6] = [
 ];
 
 /// Codes and types that say: our credential is not accepted.
-const KEY: [&str; 6] = [
+const KEY: [&str; 12] = [
     "invalid_api_key",
+    "incorrect_api_key",
+    "api_key_disabled",
+    "api_key_expired",
+    "account_deactivated",
+    "organization_deactivated",
+    "access_terminated_error",
     "authentication_error",
     "permission_error",
     "permission_denied",
     "unauthenticated",
     "api_key_invalid",
+];
+
+/// Codes and types that say: not this model, or not where we are (`OpenAI`, Azure,
+/// Groq, Together, Fireworks).
+const NO_MODEL: [&str; 9] = [
+    "model_not_found",
+    "model_not_available",
+    "model_decommissioned",
+    "model_not_supported",
+    "unsupported_model",
+    "unknown_model",
+    "invalid_model",
+    "deploymentnotfound",
+    "unsupported_country_region_territory",
+];
+
+/// Codes and types that say: this provider does not take that parameter
+/// (`extra_forbidden` is pydantic's, so Mistral's and vLLM's).
+const NOT_TAKEN: [&str; 8] = [
+    "unsupported_parameter",
+    "unsupported_value",
+    "unsupported_content",
+    "unsupported_feature",
+    "unknown_parameter",
+    "unrecognized_parameter",
+    "extra_forbidden",
+    "not_supported",
+];
+
+/// The same in words, in lower case. The worst that a caller can do with them
+/// is to have its own bad request refused by a second provider.
+const NOT_TAKEN_WORDS: [&str; 6] = [
+    "unsupported parameter",
+    "unknown parameter",
+    "unrecognized request argument",
+    "extra inputs are not permitted",
+    "is not supported",
+    "does not support",
 ];
 
 /// How upstreams say that the prompt does not fit, in lower case (OpenAI, vLLM,
@@ -97,7 +141,7 @@ struct Said {
 }
 
 /// What a response with a status other than 2xx means.
-pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+pub(in crate::dialect) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     let value = parse(body);
     let wait = retry_after::wait(headers, &value);
     classify(status.as_u16(), said(&value), wait)
@@ -105,7 +149,7 @@ pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
 
 /// What an error inside a body with status 200, or inside a stream, means.
 /// `error` is the member `error`, or the whole body when that is one.
-pub(super) fn in_band(error: &Value) -> Failure {
+pub(in crate::dialect) fn in_band(error: &Value) -> Failure {
     let said = said(error);
     let number = said.code.as_deref().and_then(|code| code.parse().ok());
     let status = number.or_else(|| error.get("status").and_then(Value::as_u64)?.try_into().ok());
@@ -150,6 +194,7 @@ fn said(value: &Value) -> Said {
         .iter()
         .filter_map(|path| error.pointer(path))
         .chain(reasons)
+        .chain(complaints(value))
         .filter_map(Value::as_str)
         .chain(code.as_deref())
         .chain(kind.as_deref())
@@ -158,6 +203,13 @@ fn said(value: &Value) -> Said {
     Said { message: scrub(&message.unwrap_or_default()), kind, param: text("param"), code, names }
         .with_quota(details)
         .with_moderation(error)
+}
+
+/// The kinds of pydantic's complaints, wherever their list stands (vLLM, Mistral).
+fn complaints(value: &Value) -> impl Iterator<Item = &Value> {
+    let places = ["/detail", "/message/detail", "/error/message/detail"];
+    let lists = places.into_iter().filter_map(|path| value.pointer(path)?.as_array());
+    lists.flatten().filter_map(|complaint| complaint.get("type"))
 }
 
 impl Said {
@@ -187,6 +239,28 @@ impl Said {
     fn is_one_of(&self, names: &[&str]) -> bool {
         self.names.iter().any(|name| names.contains(&name.as_str()))
     }
+
+    /// Whether the model is unknown or not served here. Of the words only those
+    /// at the beginning count, where no upstream quotes the caller: an endpoint
+    /// is blamed for this, and a caller must not be able to bring that about.
+    fn names_no_model(&self, lower: &str) -> bool {
+        let begins = |word: &str| lower.starts_with(word);
+        let gone =
+            || ["does not exist", "not found", "decommissioned"].iter().any(|word| lower.contains(word));
+        self.is_one_of(&NO_MODEL)
+            || begins("model not exist")
+            || begins("unknown model")
+            || begins("user location is not supported")
+            || (begins("the model ") || begins("model ")) && gone()
+            || lower.ends_with("is not a valid model id")
+    }
+
+    /// Whether the refusal is about what this provider takes.
+    fn is_local(&self, status: u16, lower: &str) -> bool {
+        status == 413
+            || self.is_one_of(&NOT_TAKEN)
+            || NOT_TAKEN_WORDS.iter().any(|phrase| lower.contains(phrase))
+    }
 }
 
 fn classify(status: u16, said: Said, wait: Option<std::time::Duration>) -> Failure {
@@ -207,7 +281,16 @@ fn classify(status: u16, said: Said, wait: Option<std::time::Duration>) -> Failu
     if said.is_one_of(&FILTERED) {
         return Failure::ContentFilter { message: said.message };
     }
-    if status == 401 || status == 403 || said.is_one_of(&KEY) || lower.contains("incorrect api key") {
+    if status != 429 && said.names_no_model(&lower) {
+        return Failure::NotFound;
+    }
+    // A 403 that does not speak of the credential may be a firewall's, or about
+    // this one request: it must not silence the endpoint.
+    if status == 401
+        || said.is_one_of(&KEY)
+        || lower.contains("incorrect api key")
+        || status == 403 && lower.contains("api key")
+    {
         let status = if status == 403 { 403 } else { 401 };
         return Failure::Key { status };
     }
@@ -219,19 +302,20 @@ fn classify(status: u16, said: Said, wait: Option<std::time::Duration>) -> Failu
         // The model wrote a tool call that its host could not read (Groq): not
         // the caller's doing, and another try may succeed.
         400 if said.is_one_of(&["tool_use_failed"]) => Failure::Server { status },
-        400 | 413 | 422 => Failure::Refused(refusal(status, said)),
+        400 | 413 | 422 => Failure::Refused(refusal(status, said, &lower)),
         _ if said.is_one_of(&BUSY) => Failure::Overloaded { retry_after: wait },
         _ if said.is_one_of(&LIMITED) => Failure::RateLimited { retry_after: wait },
         _ => Failure::Server { status },
     }
 }
 
-fn refusal(status: u16, said: Said) -> Refusal {
+fn refusal(status: u16, said: Said, lower: &str) -> Refusal {
+    let local = said.is_local(status, lower);
     let message = match said.message.is_empty() {
         true => format!("the provider refused the request with status {status}"),
         false => said.message,
     };
-    Refusal { status, message, kind: said.kind, param: said.param, code: said.code }
+    Refusal { status, message, kind: said.kind, param: said.param, code: said.code, local }
 }
 
 /// An upstream's words, fit for a log and a caller: one line, no control

@@ -10,6 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::dialect::splice::{self, Edit};
+use crate::json::strings;
 
 /// A canonical chunk that says one text and changes nothing in what may follow.
 #[derive(Debug, Clone)]
@@ -54,8 +55,8 @@ impl Form {
         let end = data.len().checked_sub(behind.len()).filter(|end| *end >= before.len())?;
         let text = data.get(before.len()..end)?;
         let same = data.starts_with(before) && data.ends_with(behind);
-        let whole = memchr::memchr(b'"', text).is_none() && text.last() != Some(&b'\\');
-        (same && whole).then_some(before.len()..end)
+        let whole = same && memchr::memchr(b'"', text).is_none() && strings::is_valid(text);
+        whole.then_some(before.len()..end)
     }
 
     /// Appends `data`, which has this form and says `text`, as the caller gets it.
@@ -83,6 +84,8 @@ mod tests {
         assert_eq!(form.text(b"{\"a\":1,\"t\":\"x\",\"c\":\"y\",\"b\":2}"), None);
         assert_eq!(form.text(b"{\"a\":1,\"t\":\"x\\\",\"b\":2}"), None);
         assert_eq!(form.text(b"{\"a\":1,\"t\":\",\"b\":2}"), None);
+        assert_eq!(form.text(b"{\"a\":1,\"t\":\"x\ny\",\"b\":2}"), None);
+        assert_eq!(form.text(b"{\"a\":1,\"t\":\"\\x\",\"b\":2}"), None);
         assert_eq!(form.text(b""), None);
     }
 

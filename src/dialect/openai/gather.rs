@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::reply;
 use super::stream::Stream;
-use crate::dialect::sse::{MOST_EVENT, Splitter};
-use crate::dialect::{Decoder, Progress, Reply, Style};
+use crate::dialect::sse::Splitter;
+use crate::dialect::{Decoder, Progress, Reply, Style, Watch};
 use crate::outcome::Failure;
 
 /// Reads a whole stream as one answer.
@@ -20,14 +20,27 @@ pub(super) fn read(whole: Bytes, style: &Style) -> Result<Reply, Failure> {
     if stream.feed(whole, &mut out)? == Progress::More {
         stream.end_of_input(&mut out)?;
     }
+    let reply = put_together(out, stream.usage().map(Into::into))?;
+    let Watch { usage, usage_implausible, reported_cost_usd, .. } = *stream.watch();
+    Ok(Reply { usage, usage_implausible, reported_cost_usd, ..reply })
+}
+
+/// The answer that canonical `events`, without what ends them, would have been.
+///
+/// # Errors
+/// As for such an answer.
+pub(in crate::dialect) fn put_together(events: Vec<Bytes>, usage: Option<Value>) -> Result<Reply, Failure> {
     let mut answer = Value::Object(Map::new());
-    let mut splitter = Splitter::new(MOST_EVENT);
-    for piece in out {
+    // Ours, and in memory already: no limit is needed.
+    let mut splitter = Splitter::new(usize::MAX);
+    for piece in events {
         splitter.push(piece);
         while let Ok(Some(event)) = splitter.next() {
-            if let Ok(chunk) = serde_json::from_slice(&event.data) {
-                merge(&mut answer, chunk, "");
-            }
+            // Half a character, written as an escape, passes in a stream but
+            // not in a whole: nothing of it may get lost unseen.
+            let chunk = serde_json::from_slice(&event.data);
+            let chunk = chunk.map_err(|_| Failure::Protocol { detail: "a text that cannot be read" })?;
+            merge(&mut answer, chunk, "", "");
         }
     }
     let Value::Object(mut answer) = answer else { return Err(Failure::Truncated) };
@@ -38,42 +51,108 @@ pub(super) fn read(whole: Bytes, style: &Style) -> Result<Reply, Failure> {
             choice.insert("message".to_owned(), message);
         }
     }
-    if let Some(usage) = stream.usage() {
-        answer.insert("usage".to_owned(), usage.clone());
+    if let Some(usage) = usage {
+        answer.insert("usage".to_owned(), usage);
     }
     let mended = reply::canonical(&Value::Object(answer).to_string().into())?;
     Ok(reply::of(mended))
 }
 
-/// Members whose text is not continued but said again.
-const WHOLE: [&str; 8] =
-    ["id", "object", "model", "role", "type", "name", "finish_reason", "system_fingerprint"];
+/// Texts that come in pieces, by the member they stand in and their own name.
+/// Every other text is said again as a whole, if it is said again.
+const CONTINUED: [(&str, &str); 13] = [
+    ("delta", "content"),
+    ("delta", "refusal"),
+    ("delta", "reasoning"),
+    ("delta", "reasoning_content"),
+    ("function", "arguments"),
+    ("function_call", "arguments"),
+    ("custom", "input"),
+    ("audio", "data"),
+    ("audio", "transcript"),
+    // Reasoning as OpenRouter and LiteLLM pass it on: what is lost of it makes
+    // its signature worthless.
+    ("reasoning_details", "text"),
+    ("reasoning_details", "summary"),
+    ("thinking_blocks", "thinking"),
+    ("thinking_blocks", "text"),
+];
 
-/// Merges a chunk as SDKs do: texts are continued, lists are merged by `index`
-/// or extended, anything else is the last word.
-fn merge(into: &mut Value, from: Value, name: &str) {
+/// Merges a chunk as SDKs do: texts that come in pieces are continued, lists are
+/// merged by `index` (those of `logprobs` are continued), anything else is the
+/// last word. `name` is that of the member, `within` that of what it stands in.
+fn merge(into: &mut Value, from: Value, within: &str, name: &str) {
     match (into, from) {
         (_, Value::Null) => {}
-        (Value::String(text), Value::String(more)) if !WHOLE.contains(&name) => text.push_str(&more),
+        (Value::String(text), Value::String(more)) if CONTINUED.contains(&(within, name)) => {
+            text.push_str(&more);
+        }
         (Value::Object(members), Value::Object(more)) => {
-            for (name, value) in more {
-                match members.get_mut(&name) {
-                    Some(member) => merge(member, value, &name),
+            for (member, value) in more {
+                match members.get_mut(&member) {
+                    Some(known) => merge(known, value, name, &member),
                     None => {
-                        members.insert(name, value);
+                        members.insert(member, value);
                     }
                 }
             }
         }
-        (Value::Array(items), Value::Array(more)) => {
-            for value in more {
-                let index = value.get("index").filter(|index| index.is_u64());
-                match items.iter_mut().find(|item| index.is_some() && item.get("index") == index) {
-                    Some(item) => merge(item, value, ""),
-                    None => items.push(value),
-                }
+        (Value::Array(items), Value::Array(more)) => merge_lists(items, more, within, name),
+        (into, from) => *into = from,
+    }
+}
+
+fn merge_lists(items: &mut Vec<Value>, more: Vec<Value>, within: &str, name: &str) {
+    let is_numbered = |items: &[Value]| items.iter().all(|item| item.get("index").is_some_and(Value::is_u64));
+    if within == "logprobs" {
+        items.extend(more);
+    } else if is_numbered(items) && is_numbered(&more) {
+        for value in more {
+            let index = value.get("index").cloned();
+            match items.iter_mut().find(|item| item.get("index") == index.as_ref()) {
+                Some(item) => merge(item, value, within, name),
+                None => items.push(value),
             }
         }
-        (into, from) => *into = from,
+    } else {
+        *items = more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(chunks: impl IntoIterator<Item = Value>) -> Value {
+        let mut answer = Value::Object(Map::new());
+        chunks.into_iter().for_each(|chunk| merge(&mut answer, chunk, "", ""));
+        answer
+    }
+
+    #[test]
+    fn only_texts_that_come_in_pieces_are_continued() {
+        let chunk = |text: &str| {
+            json!({"provider": "X", "service_tier": "default", "choices": [{"index": 0, "delta": {
+                "role": "assistant", "content": text, "reasoning": text, "content_type": "text",
+                "tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": text}}],
+                "reasoning_details": [{"index": 0, "format": "x-v1", "text": text}],
+            }}]})
+        };
+        let answer = merged([chunk("Hel"), chunk("lo")]);
+        assert_eq!(answer, chunk("Hello"));
+    }
+
+    #[test]
+    fn lists_are_continued_only_where_they_come_in_pieces() {
+        let chunk = |token: &str| {
+            json!({"citations": ["https://a", "https://b"],
+                "choices": [{"index": 0, "logprobs": {"content": [{"token": token}], "refusal": null}}]})
+        };
+        let answer = merged([chunk("a"), chunk("b")]);
+        assert_eq!(answer["citations"], json!(["https://a", "https://b"]));
+        let tokens = &answer["choices"][0]["logprobs"]["content"];
+        assert_eq!(*tokens, json!([{"token": "a"}, {"token": "b"}]));
     }
 }

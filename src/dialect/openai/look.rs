@@ -10,12 +10,16 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::calls::MOST_CALLS;
-use super::finish;
-use super::state::{Envelope, State, shown};
+use super::state::{Envelope, State, shown, shown_id};
+use super::{finish, hide};
 use crate::dialect::Style;
 use crate::dialect::splice::Edit;
 use crate::json::{Cursor, JsonError, Key, Kind, Raw};
 use crate::outcome::FinishReason;
+
+mod delta;
+
+use delta::Delta;
 
 /// Not canonical, or not certainly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +59,12 @@ pub(super) struct Look {
 
 /// Looks at one chunk.
 pub(super) fn look(text: &[u8], state: &State, style: &Style) -> Result<Look, Deviates> {
-    let mut looker = Looker { state, style, found: Look::default(), chunk: Chunk::default() };
+    let mut looker = Looker {
+        state,
+        style,
+        found: Look::default(),
+        chunk: Chunk { hides: style.hides_upstream(), ..Chunk::default() },
+    };
     let mut cursor = Cursor::new(text);
     cursor.members(|key, cursor| looker.member(&key, cursor))?;
     cursor.end()?;
@@ -81,36 +90,14 @@ struct Chunk<'t> {
     usage: Option<Range<usize>>,
     /// Where the last member ends.
     end: usize,
+    /// Whether only what is known may be shown, and what must be cut then.
+    hides: bool,
+    cuts: Vec<Range<usize>>,
+    /// Where the choice's last member ends.
+    choice_end: usize,
     index: Option<u64>,
     finish: Option<Raw<'t>>,
     delta: Option<Delta<'t>>,
-}
-
-/// What a delta has.
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each tells of another member")]
-struct Delta<'t> {
-    role: bool,
-    content: bool,
-    says: bool,
-    text: u64,
-    /// How many texts there are, and where the last is.
-    texts: u32,
-    said: Range<usize>,
-    reasoning: Option<(usize, Raw<'t>)>,
-    reasoning_content: bool,
-    call: Option<Call<'t>>,
-}
-
-/// The one element of `tool_calls`.
-#[derive(Default)]
-struct Call<'t> {
-    index: Option<u64>,
-    id: Option<Raw<'t>>,
-    named: bool,
-    function: bool,
-    typed: bool,
-    arguments: Option<Raw<'t>>,
 }
 
 /// A member that may be there once.
@@ -156,11 +143,14 @@ impl<'t> Looker<'_, 't> {
                 once(&mut chunk.usage, chunk.end..cursor.at())?;
             }
             b"error" => return Err(Deviates),
-            // Groq states its usage inside.
-            b"x_groq" => ensure(cursor.value()?.get(b"usage").is_none())?,
-            _ => {
+            name => {
                 plain(key)?;
-                cursor.value()?;
+                let value = cursor.value()?;
+                // Groq states its usage inside.
+                ensure(name != b"x_groq" || value.get(b"usage").is_none())?;
+                if chunk.hides && !hide::shows(name) {
+                    chunk.cut(chunk.end..cursor.at())?;
+                }
             }
         }
         self.chunk.end = cursor.at();
@@ -169,7 +159,7 @@ impl<'t> Looker<'_, 't> {
 
     fn finish(mut self) -> Result<Look, Deviates> {
         ensure(self.chunk.object)?;
-        let model = self.envelope()?;
+        let envelope = self.envelope()?;
         self.judge()?;
         let delta = self.chunk.delta.take().ok_or(Deviates)?;
         if let Some((at, value)) = delta.reasoning
@@ -180,7 +170,8 @@ impl<'t> Looker<'_, 't> {
             again.push(b',');
             self.found.edits.push(Edit::insert(at, again));
         }
-        self.found.edits.extend(model);
+        self.found.edits.extend(envelope);
+        self.found.edits.extend(self.chunk.cuts.drain(..).map(Edit::cut));
         match (self.chunk.usage.take(), self.style.include_usage) {
             (None, true) => self.found.edits.push(Edit::insert(self.chunk.end, r#","usage":null"#)),
             (Some(range), false) => self.found.edits.push(Edit::cut(range)),
@@ -191,27 +182,32 @@ impl<'t> Looker<'_, 't> {
     }
 
     /// `id`, `created` and `model` are there, and the same as before. Gives the
-    /// edit that shows the caller another model's name.
-    fn envelope(&mut self) -> Result<Option<Edit>, Deviates> {
+    /// edits that show the caller another id and another model's name.
+    fn envelope(&mut self) -> Result<impl Iterator<Item = Edit> + use<>, Deviates> {
         let Chunk { id: Some(id), created: Some(created), model: Some(model), .. } = self.chunk else {
             return Err(Deviates);
         };
-        let shown = if let Some(known) = &self.state.envelope {
+        let known = if let Some(known) = &self.state.envelope {
             ensure(id.text == known.id && created.text == known.created && model.text == known.model)?;
-            known.shown.clone()
+            known
         } else {
             ensure(id.inner().is_some_and(|id| !id.is_empty()) && created.as_u64().is_some())?;
             ensure(model.kind == Kind::String)?;
-            let upstream = Bytes::copy_from_slice(model.text);
+            let (upstream_id, upstream) =
+                (Bytes::copy_from_slice(id.text), Bytes::copy_from_slice(model.text));
             let envelope = Envelope {
-                id: Bytes::copy_from_slice(id.text),
+                shown_id: shown_id(self.style, &upstream_id),
+                id: upstream_id,
                 created: Bytes::copy_from_slice(created.text),
                 shown: shown(self.style, &upstream),
                 model: upstream,
             };
-            self.found.envelope.insert(envelope).shown.clone()
+            self.found.envelope.insert(envelope)
         };
-        Ok((model.text != shown).then(|| Edit::replace(model.start..model.end(), shown)))
+        let changed = [(id, &known.shown_id), (model, &known.shown)].map(|(value, shown)| {
+            (value.text != shown).then(|| Edit::replace(value.start..value.end(), shown.clone()))
+        });
+        Ok(changed.into_iter().flatten())
     }
 
     /// Whether the choice may say this now.
@@ -257,131 +253,31 @@ impl<'t> Looker<'_, 't> {
 }
 
 impl<'t> Chunk<'t> {
-    fn choice(&mut self, key: &Key<'t>, cursor: &mut Cursor<'t>) -> Result<(), Deviates> {
-        match key.raw {
-            b"index" => once(&mut self.index, cursor.value()?.as_u64().ok_or(Deviates)?),
-            b"finish_reason" => once(&mut self.finish, cursor.value()?),
-            b"delta" => {
-                let mut delta = Delta::default();
-                cursor.members(|key, cursor| delta.member(&key, cursor))?;
-                once(&mut self.delta, delta)
-            }
-            _ => {
-                plain(key)?;
-                cursor.value()?;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl<'t> Delta<'t> {
-    fn member(&mut self, key: &Key<'t>, cursor: &mut Cursor<'t>) -> Result<(), Deviates> {
-        match key.raw {
-            b"role" => {
-                ensure(cursor.value()?.text == b"\"assistant\"" && !std::mem::replace(&mut self.role, true))
-            }
-            b"content" => {
-                ensure(!std::mem::replace(&mut self.content, true))?;
-                self.text(&cursor.value()?)
-            }
-            b"refusal" => self.text(&cursor.value()?),
-            b"reasoning_content" => {
-                self.reasoning_content = true;
-                self.text(&cursor.value()?)
-            }
-            b"reasoning" => {
-                let value = cursor.value()?;
-                if value.kind != Kind::Null {
-                    self.says |= !value.inner().ok_or(Deviates)?.is_empty();
-                    once(&mut self.reasoning, (key.start, value))?;
-                    // It may have to be said twice.
-                    self.texts += 2;
-                }
-                Ok(())
-            }
-            b"tool_calls" => {
-                cursor.elements(|cursor| {
-                    let mut call = Call::default();
-                    cursor.members(|key, cursor| call.member(&key, cursor))?;
-                    if let Some(arguments) = &call.arguments {
-                        self.tell(arguments);
-                    }
-                    once(&mut self.call, call)
-                })?;
-                self.says = true;
-                ensure(self.call.is_some())
-            }
-            b"function_call" | b"audio" => {
-                let value = cursor.value()?;
-                self.says |= value.kind == Kind::Object;
-                self.text += if value.kind == Kind::Object { value.text.len() as u64 } else { 0 };
-                Ok(())
-            }
-            // Names of the choice that some put into the delta.
-            b"index" | b"finish_reason" => Err(Deviates),
-            _ => {
-                plain(key)?;
-                let value = cursor.value()?;
-                ensure(value.elements().flatten().all(|element| {
-                    element.kind != Kind::Object
-                        || element.get(b"index").is_some_and(|at| at.as_u64().is_some())
-                }))
-            }
-        }
-    }
-
-    /// A text that may be null.
-    fn text(&mut self, value: &Raw<'t>) -> Result<(), Deviates> {
-        ensure(matches!(value.kind, Kind::String | Kind::Null))?;
-        self.says |= value.inner().is_some_and(|text| !text.is_empty());
-        if value.kind == Kind::String {
-            self.tell(value);
-        }
+    /// What stands at `range`, from the end of the member before, is not shown.
+    fn cut(&mut self, range: Range<usize>) -> Result<(), Deviates> {
+        ensure(range.start > 0)?;
+        self.cuts.push(range);
         Ok(())
     }
 
-    fn tell(&mut self, text: &Raw<'t>) {
-        self.text += text.inner().map_or(0, <[u8]>::len) as u64;
-        self.texts += 1;
-        self.said = text.start + 1..text.end().saturating_sub(1);
-    }
-}
-
-impl<'t> Call<'t> {
-    fn member(&mut self, key: &Key<'t>, cursor: &mut Cursor<'t>) -> Result<(), Deviates> {
+    fn choice(&mut self, key: &Key<'t>, cursor: &mut Cursor<'t>) -> Result<(), Deviates> {
         match key.raw {
-            b"index" => once(&mut self.index, cursor.value()?.as_u64().ok_or(Deviates)?),
-            b"id" => once(&mut self.id, cursor.value()?),
-            b"type" => {
-                self.typed = true;
-                ensure(cursor.value()?.text == b"\"function\"")
+            b"index" => once(&mut self.index, cursor.value()?.as_u64().ok_or(Deviates)?)?,
+            b"finish_reason" => once(&mut self.finish, cursor.value()?)?,
+            b"delta" => {
+                let mut delta = Delta::default();
+                cursor.members(|key, cursor| delta.member(&key, cursor))?;
+                once(&mut self.delta, delta)?;
             }
-            b"function" => {
-                ensure(!std::mem::replace(&mut self.function, true))?;
-                cursor.members(|key, cursor| match key.raw {
-                    b"name" => {
-                        let value = cursor.value()?;
-                        ensure(value.inner().is_some_and(|name| !name.is_empty()))?;
-                        ensure(!std::mem::replace(&mut self.named, true))
-                    }
-                    b"arguments" => {
-                        let value = cursor.value()?;
-                        ensure(value.kind == Kind::String)?;
-                        once(&mut self.arguments, value)
-                    }
-                    _ => {
-                        plain(&key)?;
-                        cursor.value()?;
-                        Ok(())
-                    }
-                })
-            }
-            _ => {
+            name => {
                 plain(key)?;
                 cursor.value()?;
-                Ok(())
+                if self.hides && !hide::shows_of_choice(name) {
+                    self.cut(self.choice_end..cursor.at())?;
+                }
             }
         }
+        self.choice_end = cursor.at();
+        Ok(())
     }
 }

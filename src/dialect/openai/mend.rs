@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::calls::MOST_CALLS;
 use super::delta::{self, Carried};
 use super::state::{Envelope, State};
-use super::{failure, finish};
+use super::{failure, finish, hide};
 use crate::dialect::Style;
 use crate::outcome::{Failure, FinishReason};
 
@@ -45,6 +45,9 @@ pub(super) fn mend(
     let usage = chunk.shift_remove("usage").filter(Value::is_object);
     let usage =
         usage.or_else(|| chunk.get("x_groq")?.get("usage").filter(|usage| usage.is_object()).cloned());
+    if style.hides_upstream() {
+        hide::members(&mut chunk);
+    }
     let choices = match chunk.shift_remove("choices") {
         Some(Value::Array(choices)) => choices,
         None | Some(Value::Null) if usage.is_some() => Vec::new(),
@@ -53,13 +56,17 @@ pub(super) fn mend(
     let mut mended = Mended { usage, ..Mended::default() };
     if choices.is_empty() {
         // What comes without choices when all is said has nothing to add but usage.
-        let wanted = mended.usage.is_some() || !state.is_complete();
+        let says = !style.hides_upstream() && !state.is_complete();
+        let wanted = mended.usage.is_some() || says;
         mended.held = wanted.then_some(chunk);
         return Ok(Some(mended));
     }
     let envelope = state.envelope.get_or_insert_with(|| Envelope::of(&chunk, style, seed)).clone();
     let groups = sort_out(choices, state, &envelope, &mut mended)?;
-    for choices in groups.into_iter().filter(|choices| !choices.is_empty()) {
+    for mut choices in groups.into_iter().filter(|choices| !choices.is_empty()) {
+        if style.hides_upstream() {
+            hide::choices(&mut choices);
+        }
         // Members we do not know go out once, with the first.
         mended.chunks.push(complete(std::mem::take(&mut chunk), choices, &envelope, style));
     }

@@ -1,45 +1,45 @@
 //! Understands an answer that was not streamed.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::calls::Calls;
 use super::encode::json_string;
 use super::usage::Stated;
-use super::{delta, failure, finish, usage};
-use crate::dialect::splice::{Edit, write};
+use super::{delta, failure, finish, hide, usage};
+use crate::dialect::splice::{self, Edit};
 use crate::dialect::{Reply, Style};
-use crate::json::{self, Kind, Raw};
+use crate::json::{self, Kind, Raw, strings};
 use crate::outcome::{Failure, FinishReason};
 
 /// Reads a complete answer. One that has the canonical form goes out as it came,
-/// but for the model's name; another is mended.
+/// but for what this caller may not see; another is mended.
 pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     let body = trim(body);
     if simdutf8::basic::from_utf8(&body).is_ok()
-        && let Some(look) = look(&body)
-        && (style.model.is_none() || look.stated.cost_usd.is_none())
+        && let Some(look) = look(&body, style.hides_upstream())
+        && strings::are_valid(&body)
     {
-        let shown = style.model.as_ref().map(|model| json_string(model));
-        let body = match shown {
-            Some(shown) if shown != look.model.text => {
-                let mut out = Vec::with_capacity(body.len() + shown.len());
-                write(&body, &[Edit::replace(look.model.start..look.model.end(), shown)], &mut out);
-                out.into()
-            }
-            _ => body.clone(),
-        };
+        let shown = style.model.as_ref().map(|model| look.edits(model));
+        let body = shown.map_or_else(|| body.clone(), |edits| splice::pieces(&body, edits).concat().into());
         return Ok(reply(body, look.stated, look.finish, look.text));
     }
     let mut answer = canonical(&body)?;
-    // Who may not see the upstream must not see its prices either.
     let Some(model) = &style.model else { return Ok(of(answer)) };
-    answer.insert("model".to_owned(), model.as_ref().into());
     let stated = answer.get("usage").map(usage::read).unwrap_or_default();
-    if let Some(Value::Object(usage)) = answer.get_mut("usage") {
-        usage::hide_cost(usage);
+    hide::members(&mut answer);
+    answer.insert("model".to_owned(), model.as_ref().into());
+    if let Some(Value::String(id)) = answer.get("id") {
+        let id = hide::id(&json_string(id));
+        answer.insert("id".to_owned(), serde_json::from_slice(&id).unwrap_or_default());
     }
-    Ok(Reply { reported_cost_usd: stated.cost_usd, ..of(answer) })
+    if let Some(Value::Object(usage)) = answer.get_mut("usage") {
+        hide::usage(usage);
+    }
+    let Stated { usage, implausible, cost_usd } = stated;
+    Ok(Reply { usage, usage_implausible: implausible, reported_cost_usd: cost_usd, ..of(answer) })
 }
 
 /// A mended answer as a reply.
@@ -82,7 +82,7 @@ pub(super) fn canonical(body: &Bytes) -> Result<Map<String, Value>, Failure> {
     if body.first() == Some(&b'<') {
         return Err(Failure::Protocol { detail: "HTML instead of an answer" });
     }
-    let value = serde_json::from_slice(&body);
+    let value = serde_json::from_slice(&body).or_else(|_| serde_json::from_slice(&strings::repaired(&body)));
     let value = value.map_err(|_| Failure::Protocol { detail: "an answer that is not JSON" })?;
     let value = match value {
         Value::Array(mut items) if items.len() == 1 => items.pop().unwrap_or_default(),
@@ -160,27 +160,46 @@ fn mend_choice(choice: &mut Value, position: usize) -> Result<(), Failure> {
 
 /// An answer that needs no mending.
 struct Look<'a> {
+    id: Raw<'a>,
     model: Raw<'a>,
+    /// What must not be shown.
+    cuts: Vec<Range<usize>>,
     stated: Stated,
     finish: Option<FinishReason>,
     text: u64,
 }
 
-/// Whether the body has the canonical form; when in doubt, it has not.
-fn look(body: &[u8]) -> Option<Look<'_>> {
+impl Look<'_> {
+    /// What changes for a caller who knows the model as `model` and may not see
+    /// who answered.
+    fn edits(&self, model: &str) -> Vec<Edit> {
+        let values = [(self.id, hide::id(self.id.text)), (self.model, json_string(model))];
+        let replaced = values.map(|(value, shown)| Edit::replace(value.start..value.end(), shown));
+        replaced.into_iter().chain(self.cuts.iter().cloned().map(Edit::cut)).collect()
+    }
+}
+
+/// Whether the body has the canonical form; when in doubt, it has not. Where the
+/// upstream is to be hidden it also tells what must be cut.
+fn look(body: &[u8], hides: bool) -> Option<Look<'_>> {
     let whole = json::document(body).ok().filter(|whole| whole.kind == Kind::Object)?;
-    let (mut model, mut seen) = (None, 0);
+    let (mut id, mut model, mut seen) = (None, None, 0);
     let mut found = (Stated::default(), None, 0);
+    let mut cuts = if hides { hidden(&whole, hide::shows)? } else { Vec::new() };
     for member in whole.members() {
         let (key, value) = member.ok()?;
         let good = match key.raw {
-            b"id" => value.inner().is_some_and(|id| !id.is_empty()),
+            b"id" => id.replace(value).is_none() && value.inner().is_some_and(|id| !id.is_empty()),
             b"object" => value.text == b"\"chat.completion\"",
             b"created" => value.as_u64().is_some(),
             b"model" => model.replace(value).is_none() && value.kind == Kind::String,
             b"choices" => {
                 for choice in value.elements() {
-                    let (reason, text) = look_at_choice(&choice.ok()?)?;
+                    let choice = choice.ok()?;
+                    if hides {
+                        cuts.extend(hidden(&choice, hide::shows_of_choice)?);
+                    }
+                    let (reason, text) = look_at_choice(&choice)?;
                     found.1 = Some(reason);
                     found.2 += text;
                 }
@@ -188,6 +207,11 @@ fn look(body: &[u8]) -> Option<Look<'_>> {
             }
             b"usage" => {
                 found.0 = usage::read_text(&value)?;
+                if hides {
+                    // Other words than OpenAI's would have to be said in these.
+                    value.get(b"prompt_tokens")?;
+                    cuts.extend(hidden(&value, hide::shows_of_usage)?);
+                }
                 continue;
             }
             b"error" => return None,
@@ -199,7 +223,28 @@ fn look(body: &[u8]) -> Option<Look<'_>> {
             return None;
         }
     }
-    (seen == 5).then_some(Look { model: model?, stated: found.0, finish: found.1, text: found.2 })
+    (seen == 5).then_some(Look {
+        id: id?,
+        model: model?,
+        cuts,
+        stated: found.0,
+        finish: found.1,
+        text: found.2,
+    })
+}
+
+/// Where the members stand that are not shown, each with the comma before it.
+/// `None` when that is not so easily told.
+fn hidden(object: &Raw<'_>, shows: fn(&[u8]) -> bool) -> Option<Vec<Range<usize>>> {
+    let (mut cuts, mut end) = (Vec::new(), None);
+    for member in object.members() {
+        let (key, value) = member.ok()?;
+        if !shows(key.raw) {
+            cuts.push(end?..value.end());
+        }
+        end = Some(value.end());
+    }
+    Some(cuts)
 }
 
 /// The finish reason and the bytes of text of a canonical choice.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::calls::Calls;
 use super::encode::json_string;
+use super::hide;
 use crate::dialect::Style;
 use crate::outcome::Failure;
 
@@ -16,8 +17,10 @@ pub(super) const MOST_CHOICES: usize = 128;
 /// What is the same on every chunk, as JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Envelope {
-    /// `id`, with quotes.
+    /// The upstream's `id`, with quotes.
     pub(super) id: Bytes,
+    /// The `id` that callers see, with quotes.
+    pub(super) shown_id: Bytes,
     /// `created`: seconds since 1970.
     pub(super) created: Bytes,
     /// The upstream's `model`, with quotes.
@@ -37,16 +40,16 @@ impl Envelope {
                 json_string(&format!("chatcmpl-{}", digest.get(..24).unwrap_or_default()))
             }
         };
-        let created = chunk.get("created").and_then(Value::as_u64).unwrap_or(0);
+        let created = chunk.get("created").and_then(Value::as_u64).unwrap_or(style.created);
         let model = json_string(chunk.get("model").and_then(Value::as_str).unwrap_or_default());
-        let shown = shown(style, &model);
-        Envelope { id, created: created.to_string().into(), model, shown }
+        let (shown_id, shown) = (shown_id(style, &id), shown(style, &model));
+        Envelope { id, shown_id, created: created.to_string().into(), model, shown }
     }
 
     /// Writes the members that are the same on every chunk.
     pub(super) fn put(&self, chunk: &mut Map<String, Value>) {
         let value = |text: &Bytes| serde_json::from_slice::<Value>(text).unwrap_or_default();
-        chunk.insert("id".to_owned(), value(&self.id));
+        chunk.insert("id".to_owned(), value(&self.shown_id));
         chunk.insert("object".to_owned(), "chat.completion.chunk".into());
         chunk.insert("created".to_owned(), value(&self.created));
         chunk.insert("model".to_owned(), value(&self.shown));
@@ -56,6 +59,11 @@ impl Envelope {
 /// The model that callers see, as JSON text.
 pub(super) fn shown(style: &Style, upstream: &Bytes) -> Bytes {
     style.model.as_ref().map_or_else(|| upstream.clone(), |model: &Arc<str>| json_string(model))
+}
+
+/// The id that callers see, as JSON text.
+pub(super) fn shown_id(style: &Style, upstream: &Bytes) -> Bytes {
+    if style.hides_upstream() { hide::id(upstream) } else { upstream.clone() }
 }
 
 /// One of the answers of a stream.

@@ -9,9 +9,10 @@ use super::look::{Look, look};
 use super::mend::{self, Mended};
 use super::sink::Sink;
 use super::state::{Choice, State};
-use super::{failure, usage};
+use super::{failure, hide, usage};
 use crate::dialect::sse::{Event, MOST_EVENT, Plain, Splitter};
 use crate::dialect::{Decoder, Progress, Style, Tail, Watch, splice};
+use crate::json::strings;
 use crate::outcome::Failure;
 
 /// Unreadable events that are left out before the stream counts as broken. One
@@ -73,9 +74,13 @@ impl Stream {
         Ok(stream)
     }
 
-    /// The last `usage` the upstream stated, in the form callers need.
-    pub(super) fn usage(&self) -> Option<&Value> {
-        self.usage.as_ref()
+    /// The last `usage` the upstream stated, as this caller may see it.
+    pub(super) fn usage(&self) -> Option<Map<String, Value>> {
+        let mut usage = self.usage.as_ref()?.as_object()?.clone();
+        if self.style.hides_upstream() {
+            hide::usage(&mut usage);
+        }
+        Some(usage)
     }
 
     fn event(&mut self, event: &Event, sink: &mut Sink<'_>) -> Result<Progress, Failure> {
@@ -97,11 +102,13 @@ impl Stream {
             return Ok(Progress::More);
         }
         self.form = None;
-        if let Ok(found) = look(&event.data, &self.state, &self.style) {
+        if let Ok(found) = look(&event.data, &self.state, &self.style)
+            && strings::are_valid(&event.data)
+        {
             self.pass(event, found, sink);
             return Ok(Progress::More);
         }
-        match serde_json::from_slice(data) {
+        match serde_json::from_slice(data).or_else(|_| serde_json::from_slice(&strings::repaired(data))) {
             Ok(Value::Object(chunk)) => self.rebuild(chunk, data, sink),
             _ => self.malformed(),
         }
@@ -222,11 +229,8 @@ impl Stream {
     /// The chunk that states the consumption.
     fn usage_chunk(&self, tail: &Tail) -> Option<Map<String, Value>> {
         let envelope = self.state.envelope.as_ref()?;
-        let mut usage = match (&self.usage, &tail.usage) {
-            (Some(Value::Object(usage)), _) => usage.clone(),
-            (_, Some(usage)) => usage::write(usage),
-            _ => return None,
-        };
+        let estimate = || tail.usage.as_ref().map(usage::write);
+        let mut usage = self.usage().or_else(estimate)?;
         usage::hide_cost(&mut usage);
         let parsed = |text: &Option<String>| serde_json::from_str::<Value>(text.as_deref()?).ok();
         if let Some(cost) = parsed(&tail.cost).filter(Value::is_number) {

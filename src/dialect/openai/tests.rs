@@ -1,7 +1,8 @@
 //! Streams as a whole: what goes in, what must come out.
 
-mod canonical;
+pub(in crate::dialect) mod canonical;
 mod golden;
+mod hidden;
 mod quirks;
 mod streams;
 
@@ -27,7 +28,7 @@ impl Told {
 }
 
 fn with_usage() -> Style {
-    Style { model: None, include_usage: true }
+    Style { model: None, include_usage: true, ..Style::default() }
 }
 
 /// What stands in for an estimate where the upstream states no usage.

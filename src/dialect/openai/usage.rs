@@ -49,9 +49,9 @@ struct Figures {
 
 impl Figures {
     /// Of a tree.
-    fn of(stated: &Value) -> Self {
+    fn of<'v>(stated: impl IntoIterator<Item = (&'v String, &'v Value)>) -> Self {
         let mut figures = Figures::default();
-        for (name, value) in stated.as_object().into_iter().flatten() {
+        for (name, value) in stated {
             match value {
                 Value::Object(parts) => {
                     for (part, value) in parts {
@@ -153,6 +153,11 @@ impl Figures {
 
 /// Understands a `usage` object.
 pub(super) fn read(stated: &Value) -> Stated {
+    Figures::of(stated.as_object().into_iter().flatten()).stated()
+}
+
+/// The same of its members.
+pub(super) fn read_map(stated: &Map<String, Value>) -> Stated {
     Figures::of(stated).stated()
 }
 
@@ -190,7 +195,7 @@ fn whole_float(number: f64) -> Option<u64> {
 /// Brings a `usage` object into the form callers add up: `completion_tokens`
 /// includes reasoning. Tells whether anything had to change.
 pub(super) fn mend(stated: &mut Value) -> bool {
-    let figures = Figures::of(stated);
+    let figures = Figures::of(stated.as_object().into_iter().flatten());
     if !figures.excludes_reasoning() {
         return false;
     }

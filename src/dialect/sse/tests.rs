@@ -116,6 +116,14 @@ fn events_over_the_limit_are_refused_before_they_are_held() {
     assert_eq!(splitter.next(), Err(TooLarge));
 }
 
+#[test]
+fn a_line_feed_that_comes_later_counts_too() {
+    let text = b"data: 1\r\n";
+    assert_eq!(events([text.as_slice()], 8), events(text.chunks(1), 8));
+    assert!(events(text.chunks(1), 8).1);
+    assert!(!events(text.chunks(1), 9).1);
+}
+
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(b"data: ".to_vec()),

@@ -145,16 +145,20 @@ impl Drop for Flowing {
 
 /// The upstream's word, or an estimate from what was seen of its answer.
 fn usage_or_estimate(watch: &Watch, ticket: &Ticket, failure: Option<&Failure>) -> Usage {
-    if let Some(usage) = watch.usage {
+    if let Some(usage) = watch.usage.filter(|usage| !usage.estimated) {
         return usage;
     }
     let reason = match failure {
+        _ if watch.usage_implausible => "invalid",
         Some(_) => "cancelled",
         None => "missing",
     };
     ticket.shared.metrics.usage_estimated.with_label_values(&[reason]).inc();
-    let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
-    estimate(input, watch.output_bytes, u64::from(watch.content_events))
+    // Some dialects state the input at the beginning, so that half is known.
+    watch.usage.unwrap_or_else(|| {
+        let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
+        estimate(input, watch.output_bytes, u64::from(watch.content_events))
+    })
 }
 
 /// Tokens from bytes: about four bytes of text are one token, and an event

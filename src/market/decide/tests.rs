@@ -127,7 +127,8 @@ fn one_dimension_may_be_sorted_by() {
 fn open_circuits_and_rests_are_rejects_that_pass() {
     let resting = |id, until| {
         let until = Duration::from_secs(until);
-        sample(id, 1.0).seen(|view| view.resting = Some(Resting { until, why: Why::RateLimit }))
+        let rest = Resting { until, why: Why::RateLimit, asked: true };
+        sample(id, 1.0).seen(|view| view.resting = Some(rest))
     };
     let some = decided(&balanced(), &[sample(0, 1.0).open_until(9), sample(1, 9.0)], &Control::default(), 0);
     assert_eq!((names(&some), codes(&some)), (vec!["p1/m"], vec!["circuit_open"]));
@@ -142,6 +143,24 @@ fn where_circuits_have_left_nobody_they_are_candidates_of_last_resort() {
     assert_eq!(names(&decision), ["p1/m", "p0/m"]);
     assert!(decision.candidates.iter().all(|candidate| candidate.facts.last_resort));
     assert_eq!(decision.emptiness(), None);
+}
+
+#[test]
+fn who_rests_without_a_certain_end_is_asked_where_nobody_else_is_left() {
+    let resting = |id, why, asked| {
+        let rest = Resting { until: Duration::from_secs(9), why, asked };
+        sample(id, 1.0).seen(|view| view.resting = Some(rest))
+    };
+    for (why, asked) in [(Why::Key, false), (Why::Quota, false), (Why::RateLimit, false)] {
+        let alone = decided(&balanced(), &[resting(0, why, asked)], &Control::default(), 0);
+        assert_eq!(names(&alone), ["p0/m"], "{why:?}");
+        assert!(alone.candidates[0].facts.last_resort);
+        let other = decided(&balanced(), &[resting(0, why, asked), sample(1, 9.0)], &Control::default(), 0);
+        assert_eq!((names(&other), codes(&other)), (vec!["p1/m"], vec!["resting"]));
+    }
+    let told = [resting(0, Why::RateLimit, true), resting(1, Why::Key, false)];
+    let decision = decided(&balanced(), &told, &Control::default(), 0);
+    assert_eq!((names(&decision), codes(&decision)), (vec!["p1/m"], vec!["resting"]));
 }
 
 #[test]

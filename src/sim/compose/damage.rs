@@ -20,20 +20,22 @@ pub(super) fn inject(body: &mut Vec<Step>, brief: &Brief<'_>, streamed: bool) {
 fn junk_step(junk: Junk, brief: &Brief<'_>, streamed: bool) -> Step {
     let other = |bytes: Bytes| Step::Body { bytes, kind: Kind::Other, words: 0 };
     match junk {
-        Junk::Malformed => other(lines("{\"id\":\"broken\",\"choices\":[{\"index\":0,", brief.behaviour)),
+        Junk::Malformed => {
+            other(lines(None, "{\"id\":\"broken\",\"choices\":[{\"index\":0,", brief.behaviour))
+        }
         Junk::NotUtf8 => {
             let mut bytes = BytesMut::from("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"");
             bytes.put_slice(b"\xff\xfe\"},\"finish_reason\":null}]}\n\n");
             other(bytes.freeze())
         }
         Junk::Big(bytes) if streamed => {
-            step(&brief.speech.big_event(brief.ask, brief.tale, bytes), brief.behaviour)
+            step(&brief.speech.big_event(brief.ask, brief.tale, bytes), brief.speech, brief.behaviour)
         }
         Junk::Big(bytes) => Step::Fill { byte: b' ', count: bytes as u64 },
         Junk::Giant(count) => Step::Fill { byte: b'a', count },
         Junk::Pings(every) => Step::Forever { bytes: Bytes::from_static(b": ping\n\n"), every },
-        Junk::Error => step(&brief.speech.error_event(brief.ask, false), brief.behaviour),
-        Junk::ErrorChunk => step(&brief.speech.error_event(brief.ask, true), brief.behaviour),
+        Junk::Error => step(&brief.speech.error_event(brief.ask, false), brief.speech, brief.behaviour),
+        Junk::ErrorChunk => step(&brief.speech.error_event(brief.ask, true), brief.speech, brief.behaviour),
     }
 }
 

@@ -42,6 +42,10 @@ struct StreamOptions {
 }
 
 impl Speech for OpenAi {
+    fn serves(&self, path: &str) -> bool {
+        path.ends_with("/chat/completions")
+    }
+
     fn understand(&self, inbound: &Inbound) -> Result<Ask, String> {
         let body: Body<'_> = serde_json::from_slice(&inbound.body).map_err(|error| error.to_string())?;
         let choice = body.tool_choice.unwrap_or(Value::Null);

@@ -11,6 +11,9 @@ use super::{Fallible, installed};
 pub(crate) enum Client {
     Python,
     Node,
+    /// Anthropic's own, which goes through other steps (`tests/sdk/messages.py`)
+    /// and is given a base URL without `/v1`.
+    Messages,
 }
 
 /// What a client saw, step by step (`tests/sdk/story.py` lists the steps).
@@ -25,11 +28,8 @@ impl Client {
     /// the result.
     pub(crate) fn tell(self, base_url: &str, key: &str, model: &str) -> Fallible<Seen> {
         let mut command = match self {
-            Client::Python => {
-                let mut command = Command::new(installed::python()?);
-                command.arg(installed::root().join("tests/sdk/story.py"));
-                command
-            }
+            Client::Python => python("story.py")?,
+            Client::Messages => python("messages.py")?,
             Client::Node => {
                 let mut command = Command::new("node");
                 command.arg(installed::node_story()?);
@@ -43,6 +43,12 @@ impl Client {
         })?;
         Ok(Seen(printed))
     }
+}
+
+fn python(script: &str) -> Fallible<Command> {
+    let mut command = Command::new(installed::python()?);
+    command.arg(installed::root().join("tests/sdk").join(script));
+    Ok(command)
 }
 
 impl Seen {

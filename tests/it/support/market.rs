@@ -54,7 +54,8 @@ impl Market {
 /// One provider's configuration for a gateway.
 pub(crate) fn configured(provider: &Provider) -> String {
     let spec = provider.spec();
-    let mut text = format!("[providers.{}]\nbase_url = \"{}\"\n", spec.name, provider.base_url());
+    let (dialect, url) = (spec.dialect.name(), provider.base_url());
+    let mut text = format!("[providers.{}]\ndialect = \"{dialect}\"\nbase_url = \"{url}\"\n", spec.name);
     // Writing to a string cannot fail.
     if let Some(key) = &spec.key {
         let _ = writeln!(text, "key = \"{key}\"");

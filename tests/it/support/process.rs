@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -129,15 +129,20 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> Fallible<bool>) -> Fa
 }
 
 /// A port of loopback that nobody listens on, and that is given out only once
-/// in this run.
+/// in this run. It lies below those that the system gives to outgoing
+/// connections (from 32768 on Linux): one of these could take it before it is used.
 pub(crate) fn free_port() -> Fallible<u16> {
-    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
-    loop {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if !given.contains(&port) {
-            given.push(port);
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Runs beside each other begin at different places.
+    let begin = std::process::id().wrapping_mul(7919);
+    for _ in 0..COUNT {
+        let next = begin.wrapping_add(GIVEN.fetch_add(1, Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
     }
+    Err("there is no free port".into())
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::outcome::Next;
 
 fn status(status: u16, body: &Value) -> Failure {
     of_status(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.to_string().as_bytes())
@@ -16,7 +17,7 @@ fn bare(code: u16) -> Failure {
 #[test]
 fn statuses_alone() {
     assert_eq!(bare(401), Failure::Key { status: 401 });
-    assert_eq!(bare(403), Failure::Key { status: 403 });
+    assert_eq!(bare(403), Failure::Server { status: 403 });
     assert_eq!(bare(402), Failure::QuotaExhausted);
     assert_eq!(bare(404), Failure::NotFound);
     assert_eq!(bare(408), Failure::FirstContentTimeout);
@@ -87,6 +88,26 @@ fn credentials() {
     let gemini = json!([{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT",
         "details": [{"reason": "API_KEY_INVALID"}]}}]);
     assert_eq!(status(400, &gemini), Failure::Key { status: 401 });
+    for (code, body) in [
+        (401, json!({"error": {"message": "gone", "code": "account_deactivated"}})),
+        (
+            403,
+            json!({"error": {"type": "permission_error", "message": "Your API key does not have permission"}}),
+        ),
+        (403, json!({"error": "The API key is disabled"})),
+    ] {
+        assert_eq!(status(code, &body), Failure::Key { status: code }, "{body}");
+    }
+}
+
+#[test]
+fn a_403_that_does_not_name_the_credential_is_not_held_against_it() {
+    let wall = of_status(StatusCode::FORBIDDEN, &HeaderMap::new(), b"<html>Attention Required!</html>");
+    let content = status(403, &json!({"error": {"message": "Forbidden", "code": 403}}));
+    for failure in [wall, content, bare(403)] {
+        assert_eq!(failure, Failure::Server { status: 403 });
+        assert_eq!((failure.next(), failure.is_endpoints_fault()), (Next::Fallback, true));
+    }
 }
 
 #[test]
@@ -99,6 +120,58 @@ fn refusals_keep_their_words_and_codes_become_strings() {
     let failed =
         json!({"error": {"message": "x", "code": "tool_use_failed", "failed_generation": "<function"}});
     assert_eq!(status(400, &failed), Failure::Server { status: 400 });
+}
+
+#[test]
+fn a_model_that_is_not_served_here() {
+    let location = "User location is not supported for the API use.";
+    let region = "unsupported_country_region_territory";
+    for (code, body) in [
+        (
+            400,
+            json!({"error": {"message": "Model Not Exist", "type": "invalid_request_error", "code": "invalid_request_error"}}),
+        ),
+        (400, json!({"error": {"message": "x/y is not a valid model ID", "code": 400}})),
+        (
+            400,
+            json!({"error": {"message": "The model `llama-1` has been decommissioned", "code": "model_decommissioned"}}),
+        ),
+        (
+            422,
+            json!({"error": {"message": "The model `m` does not exist.", "type": "invalid_request_error"}}),
+        ),
+        (400, json!([{"error": {"code": 400, "message": location, "status": "FAILED_PRECONDITION"}}])),
+        (403, json!({"error": {"message": "Country, region, or territory not supported", "code": region}})),
+    ] {
+        assert_eq!(status(code, &body), Failure::NotFound, "{body}");
+    }
+    // A caller must not be able to have it said.
+    let quoted =
+        json!({"error": {"message": "Invalid tool: 'the model x does not exist'", "param": "tools"}});
+    assert!(matches!(status(400, &quoted), Failure::Refused(Refusal { local: false, .. })));
+}
+
+#[test]
+fn what_one_provider_does_not_take_another_may() {
+    for (code, body) in [
+        (400, json!({"error": {"message": "x", "param": "logprobs", "code": "unsupported_parameter"}})),
+        (400, json!({"error": {"message": "Unrecognized request argument supplied: seed"}})),
+        (
+            400,
+            json!({"error": {"message": "`logprobs` is not supported with this model", "type": "invalid_request_error"}}),
+        ),
+        (422, json!({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]})),
+        (422, json!({"object": "error", "message": {"detail": [{"type": "extra_forbidden"}]}})),
+        (413, json!({})),
+    ] {
+        assert!(matches!(status(code, &body), Failure::Refused(Refusal { local: true, .. })), "{body}");
+    }
+    for body in [
+        json!({"error": {"message": "'messages' must not be empty"}}),
+        json!({"detail": [{"type": "missing"}]}),
+    ] {
+        assert!(matches!(status(400, &body), Failure::Refused(Refusal { local: false, .. })), "{body}");
+    }
 }
 
 #[test]

@@ -30,23 +30,27 @@ fn a_canonical_answer_goes_out_as_it_came() {
 }
 
 #[test]
-fn only_the_models_name_is_replaced() {
-    let style = Style { model: Some("ours".into()), include_usage: false };
+fn only_what_tells_of_the_upstream_is_changed() {
+    let style = Style { model: Some("ours".into()), include_usage: false, ..Style::default() };
     let source = body(&good());
     let reply = read(&source, &style).unwrap();
-    let expected = String::from_utf8(source.to_vec()).unwrap().replace("\"up\"", "\"ours\"");
+    let text = String::from_utf8(source.to_vec()).unwrap().replace("\"up\"", "\"ours\"");
+    let id = serde_json::from_slice::<Value>(&reply.body).unwrap()["id"].as_str().unwrap().to_owned();
+    assert_ne!(id, "chatcmpl-1");
+    assert_eq!(id.len(), "chatcmpl-".len() + 24);
+    let expected = text.replace("chatcmpl-1", &id).replace(",\"x_extra\":{\"a\":1.5}", "");
     assert_eq!(reply.body, expected.as_bytes());
     let mut deviating = good();
     deviating["choices"][0]["message"] = json!({"content": "hello"});
-    let reply = read(&body(&deviating), &style).unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&reply.body).unwrap()["model"], "ours");
+    let again: Value = serde_json::from_slice(&read(&body(&deviating), &style).unwrap().body).unwrap();
+    assert_eq!((&again["model"], &again["id"]), (&json!("ours"), &json!(id)));
 }
 
 #[test]
 fn what_the_upstream_charges_is_shown_to_those_who_may_see_the_upstream() {
     let mut source = good();
     source["usage"]["cost"] = json!(0.5);
-    let style = Style { model: Some("ours".into()), include_usage: false };
+    let style = Style { model: Some("ours".into()), include_usage: false, ..Style::default() };
     for (style, shown) in [(Style::default(), true), (style, false)] {
         let reply = read(&body(&source), &style).unwrap();
         assert_eq!(reply.reported_cost_usd, Some(0.5));
@@ -58,6 +62,19 @@ fn what_the_upstream_charges_is_shown_to_those_who_may_see_the_upstream() {
 fn blank_lines_and_byte_order_marks_are_left_out() {
     let text = format!("\u{feff}\n\n \r\n{}\n", good());
     assert_eq!(read(&text.into(), &Style::default()).unwrap().body, body(&good()));
+}
+
+#[test]
+fn strings_that_no_parser_takes_are_repaired() {
+    for (inner, said) in [("a\nb", "a\nb"), ("\\x", "\\x"), ("\u{7}", "\u{7}")] {
+        let source = good().to_string().replace("hello", inner);
+        let reply = read(&source.into(), &Style::default()).unwrap();
+        let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(answer["choices"][0]["message"]["content"], said);
+        assert_eq!(reply.usage.map(|usage| usage.input), Some(3));
+    }
+    let pretty: Bytes = serde_json::to_string_pretty(&good()).unwrap().into();
+    assert_eq!(read(&pretty, &Style::default()).unwrap().body.as_ptr(), pretty.as_ptr());
 }
 
 #[test]

@@ -6,19 +6,19 @@ use serde_json::Value;
 
 /// What a canonical stream said.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Said {
-    pub(super) choices: BTreeMap<u64, Choice>,
-    pub(super) usage: Option<Value>,
+pub(in crate::dialect) struct Said {
+    pub(in crate::dialect) choices: BTreeMap<u64, Choice>,
+    pub(in crate::dialect) usage: Option<Value>,
 }
 
 /// What one choice said.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Choice {
-    pub(super) text: String,
-    pub(super) reasoning: String,
+pub(in crate::dialect) struct Choice {
+    pub(in crate::dialect) text: String,
+    pub(in crate::dialect) reasoning: String,
     /// Id, name, arguments.
-    pub(super) calls: Vec<(String, String, String)>,
-    pub(super) finish: Option<String>,
+    pub(in crate::dialect) calls: Vec<(String, String, String)>,
+    pub(in crate::dialect) finish: Option<String>,
 }
 
 fn ensure(condition: bool, what: &str, chunk: &Value) -> Result<(), String> {
@@ -26,7 +26,7 @@ fn ensure(condition: bool, what: &str, chunk: &Value) -> Result<(), String> {
 }
 
 /// Judges a complete stream, `[DONE]` included.
-pub(super) fn judge(stream: &str, include_usage: bool) -> Result<Said, String> {
+pub(in crate::dialect) fn judge(stream: &str, include_usage: bool) -> Result<Said, String> {
     let mut events: Vec<&str> = stream.split("\n\n").collect();
     if events.pop() != Some("") || events.pop() != Some("data: [DONE]") {
         return Err("does not end with [DONE]".to_owned());

@@ -198,7 +198,7 @@ proptest! {
     #[test]
     fn any_mix_of_deviations_comes_out_canonical(script in script(), quirks in quirks(), include_usage in any::<bool>(), size in 1..300_usize) {
         let source = render(&script, &quirks);
-        let style = Style { model: None, include_usage };
+        let style = Style { model: None, include_usage, ..Style::default() };
         let told = whole(&source, &style);
         prop_assert_eq!(&told.result, &Ok(()));
         let said = judge(told.text(), include_usage);

@@ -75,7 +75,7 @@ fn usage_that_cannot_be_true_is_not_believed() {
 
 #[test]
 fn callers_see_the_model_they_asked_for() {
-    let style = Style { model: Some("ours".into()), include_usage: true };
+    let style = Style { model: Some("ours".into()), include_usage: true, ..Style::default() };
     let told = whole(&simple(), &style);
     judge(told.text(), true).unwrap();
     assert!(!told.text().contains("\"up\""));
@@ -126,6 +126,29 @@ fn one_damaged_event_does_not_cost_the_answer() {
     assert_eq!(told.watch.malformed, 2);
     let told = whole(&format!("{}{}", role(), bad.repeat(20)), &with_usage());
     assert!(matches!(told.result, Err(Failure::Protocol { .. })));
+}
+
+#[test]
+fn strings_that_no_parser_takes_are_repaired() {
+    let raw = |inner: &str| text("WORD").replace("WORD", inner);
+    let events = [
+        role(),
+        text("a"),
+        raw("b\u{1}\tc"),
+        raw("\\d \\\" \\u00e4"),
+        raw("\\ud83d"),
+        raw("bad\" quote"),
+        text("e"),
+        stop(),
+    ];
+    for told in
+        [whole(&events.concat(), &with_usage()), decode(events.concat().as_bytes().chunks(3), &with_usage())]
+    {
+        // Half a surrogate pair is JSON, so it passes; this judge's parser takes whole ones only.
+        let text = told.text().replace("\\ud83d", "?");
+        assert_eq!(judge(&text, true).unwrap().choices[&0].text, "ab\u{1}\tc\\d \" ä?e");
+        assert_eq!(told.watch.malformed, 1);
+    }
 }
 
 #[test]

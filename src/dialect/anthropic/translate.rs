@@ -1,0 +1,280 @@
+//! From Anthropic's blocks to the chunks of a canonical stream.
+
+use super::event::Block;
+use super::usage::Figures;
+use super::{ANSWER_TOOL, finish, reasoning};
+use crate::dialect::chunks::{Chunks, is_sound};
+use crate::dialect::{Style, Tail, Watch};
+use crate::json::{Kind, Raw};
+use crate::outcome::Failure;
+
+/// Longest thinking that is kept until its signature comes. No model thinks
+/// nearly as much; what does can be shown but not be sent back.
+const MOST_THINKING: usize = 4 * 1024 * 1024;
+
+/// What cannot be carried over; the event is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The block that is being said.
+#[derive(Debug)]
+enum Open {
+    /// Text, or what has nothing to close.
+    Plain,
+    /// Thinking so far, and its signature.
+    Thinking { text: Vec<u8>, signature: Vec<u8> },
+    /// A tool call. `input` is what its start had; `said` whether more came.
+    Call { index: u32, said: bool, input: Vec<u8> },
+    /// The answer as the arguments of our own tool.
+    Answer { said: bool, input: Vec<u8> },
+    /// What callers have no use for: tools that the provider runs itself.
+    Hidden,
+}
+
+/// A stream's state and what writes it.
+#[derive(Debug, Default)]
+pub(super) struct Translator {
+    chunks: Option<Chunks>,
+    /// The message's id.
+    id: Vec<u8>,
+    open: Option<Open>,
+    calls: u32,
+    thoughts: u32,
+    figures: Figures,
+    /// Whether the figures are the final ones.
+    settled: bool,
+    /// The upstream's reason and explanation, between quotes.
+    stop: Vec<u8>,
+    explanation: Vec<u8>,
+    pub(super) watch: Watch,
+}
+
+impl Translator {
+    /// Whether a message has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.chunks.is_some()
+    }
+
+    /// `message_start`.
+    pub(super) fn begin(
+        &mut self,
+        message: &Raw<'_>,
+        style: &Style,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let text = |name: &[u8]| message.get(name).and_then(|value| value.inner()).unwrap_or_default();
+        let (id, model) = (text(b"id"), text(b"model"));
+        sound(&[id, model])?;
+        let made = id.is_empty().then(|| made_id("chatcmpl-", message.text, 0));
+        let id = made.as_deref().map_or(id, str::as_bytes);
+        self.id = id.to_vec();
+        let chunks = Chunks::new(id, model, style);
+        chunks.role(out);
+        self.chunks = Some(chunks);
+        if let Some(usage) = message.get(b"usage") {
+            self.figures.take(&usage);
+            self.consumed();
+        }
+        Ok(())
+    }
+
+    /// `content_block_start`, or a whole block.
+    pub(super) fn open(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        self.close(out)?;
+        sound(&block.texts())?;
+        let opened = match block.kind {
+            b"text" => Open::Plain,
+            b"thinking" => Open::Thinking { text: Vec::new(), signature: Vec::new() },
+            b"redacted_thinking" => {
+                self.thought(out, |index, out| reasoning::write_encrypted(index, block.data, out))?;
+                Open::Plain
+            }
+            b"tool_use" if block.name == ANSWER_TOOL.as_bytes() => {
+                Open::Answer { said: false, input: whole_input(block.input) }
+            }
+            b"tool_use" => self.open_call(block, out)?,
+            _ => Open::Hidden,
+        };
+        self.open = Some(opened);
+        self.say(block, out)
+    }
+
+    fn open_call(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<Open, Malformed> {
+        let chunks = self.chunks.as_ref().ok_or(Malformed)?;
+        let index = self.calls;
+        let made = block.id.is_empty().then(|| made_id("call_", &self.id, index));
+        chunks.call(index, made.as_deref().map_or(block.id, str::as_bytes), block.name, out);
+        self.calls += 1;
+        self.watch.content_events += 1;
+        Ok(Open::Call { index, said: false, input: whole_input(block.input) })
+    }
+
+    /// `content_block_delta`, or what the start of a block already has.
+    pub(super) fn say(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        sound(&block.texts())?;
+        if matches!(self.open, Some(Open::Hidden)) {
+            return Ok(());
+        }
+        let chunks = self.chunks.as_ref().ok_or(Malformed)?;
+        for (member, text) in [("content", block.text), ("reasoning_content", block.thinking)] {
+            if !text.is_empty() {
+                chunks.text(member, text, out);
+                self.watch.content_events += 1;
+                self.watch.output_bytes += text.len() as u64;
+            }
+        }
+        match self.open.as_mut() {
+            Some(Open::Thinking { text, signature }) => {
+                if text.len() <= MOST_THINKING {
+                    text.extend_from_slice(block.thinking);
+                }
+                signature.extend_from_slice(block.signature);
+                if signature.len() > MOST_THINKING {
+                    return Err(Malformed);
+                }
+            }
+            Some(Open::Call { index, said, .. }) if !block.partial_json.is_empty() => {
+                *said = true;
+                chunks.arguments(*index, block.partial_json, out);
+                self.heard(block.partial_json);
+            }
+            Some(Open::Answer { said, .. }) if !block.partial_json.is_empty() => {
+                *said = true;
+                // A string of JSON inside JSON is what content is as well.
+                chunks.text("content", block.partial_json, out);
+                self.heard(block.partial_json);
+            }
+            _ => {}
+        }
+        if !self.settled {
+            self.consumed();
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self, text: &[u8]) {
+        self.watch.content_events += 1;
+        self.watch.output_bytes += text.len() as u64;
+    }
+
+    /// `content_block_stop`; also where it is missing.
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let Some(chunks) = self.chunks.as_ref() else { return Ok(()) };
+        match self.open.take() {
+            Some(Open::Thinking { text, signature })
+                if !signature.is_empty() && text.len() <= MOST_THINKING =>
+            {
+                self.thought(out, |index, out| reasoning::write_text(index, &text, &signature, out))?;
+            }
+            Some(Open::Call { index, said: false, input }) => {
+                chunks.arguments(index, &input, out);
+                self.heard(&input);
+            }
+            Some(Open::Answer { said: false, input }) => {
+                chunks.text("content", &input, out);
+                self.heard(&input);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A detail of reasoning. It is no content: nobody can read it.
+    fn thought(&mut self, out: &mut Vec<u8>, write: impl FnOnce(u32, &mut Vec<u8>)) -> Result<(), Malformed> {
+        let chunks = self.chunks.as_ref().ok_or(Malformed)?;
+        let mut detail = Vec::new();
+        write(self.thoughts, &mut detail);
+        chunks.delta(&[b"\"reasoning_details\":[", &detail, b"]"], out);
+        self.thoughts += 1;
+        Ok(())
+    }
+
+    /// The members of `message_delta`; a whole message has the same.
+    pub(super) fn ending(&mut self, delta: Option<Raw<'_>>, usage: Option<Raw<'_>>) -> Result<(), Malformed> {
+        let text = |object: Option<Raw<'_>>, name: &[u8]| {
+            let value = object.and_then(|object| object.get(name));
+            value.and_then(|value| value.inner()).unwrap_or_default().to_vec()
+        };
+        let stop = text(delta, b"stop_reason");
+        let explanation = text(delta.and_then(|delta| delta.get(b"stop_details")), b"explanation");
+        sound(&[&stop, &explanation])?;
+        if !stop.is_empty() {
+            (self.stop, self.explanation) = (stop, explanation);
+        }
+        if let Some(usage) = usage.filter(|usage| usage.kind == Kind::Object) {
+            self.figures.take(&usage);
+            self.settled = true;
+            self.consumed();
+        }
+        Ok(())
+    }
+
+    /// `message_stop`: what ends the answer.
+    ///
+    /// # Errors
+    /// When nothing had begun.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.close(out).is_err() {
+            return Err(Failure::Protocol { detail: "a block that cannot be closed" });
+        }
+        let chunks = self.chunks.as_ref().ok_or(Failure::Truncated)?;
+        if !self.explanation.is_empty() {
+            chunks.text("refusal", &self.explanation, out);
+            self.watch.content_events += 1;
+            self.watch.output_bytes += self.explanation.len() as u64;
+        }
+        let reason = finish::understand(&String::from_utf8_lossy(&self.stop), self.calls > 0);
+        chunks.finish(reason, &self.stop, out);
+        self.watch.finish = Some(reason);
+        Ok(())
+    }
+
+    /// The chunk that states what was consumed.
+    pub(super) fn usage(&self, tail: &Tail, out: &mut Vec<u8>) {
+        if let (Some(chunks), Some(usage)) = (&self.chunks, self.watch.usage.or(tail.usage)) {
+            chunks.usage(&usage, tail, out);
+        }
+    }
+
+    /// What was consumed so far. Before the end only the input is known for
+    /// certain: of a stream that breaks off, the output is an estimate.
+    fn consumed(&mut self) {
+        self.watch.usage_implausible = self.figures.is_implausible();
+        self.watch.usage = self.figures.usage().map(|mut usage| {
+            if !self.settled {
+                usage.output = usage.output.max(self.watch.output_bytes.div_ceil(BYTES_PER_TOKEN));
+                usage.estimated = true;
+            }
+            usage
+        });
+    }
+}
+
+/// Bytes of text in a token, as the estimate for missing usage has it.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// The arguments that a block's start has, as they stand in a string. Nearly all
+/// upstreams begin with an empty object and let the arguments follow; those of a
+/// tool without any never come.
+fn whole_input(input: Option<Raw<'_>>) -> Vec<u8> {
+    let text = input.filter(|input| input.kind == Kind::Object).map_or(&b"{}"[..], |input| input.text);
+    inside_string(text)
+}
+
+/// An id for what has none: 24 hex digits of a digest of its surroundings.
+pub(super) fn made_id(prefix: &str, seed: &[u8], index: u32) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(seed).update(&index.to_le_bytes());
+    let digest = hasher.finalize().to_hex();
+    format!("{prefix}{}", digest.get(..24).unwrap_or_default())
+}
+
+/// A text as it stands between the quotes of a JSON string.
+pub(super) fn inside_string(text: &[u8]) -> Vec<u8> {
+    let quoted = serde_json::Value::from(String::from_utf8_lossy(text)).to_string().into_bytes();
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_vec()
+}
+
+fn sound(texts: &[&[u8]]) -> Result<(), Malformed> {
+    if texts.iter().all(|text| is_sound(text)) { Ok(()) } else { Err(Malformed) }
+}
