@@ -96,7 +96,7 @@ pub struct Refusal {
     /// Its code, always as a string.
     pub code: Option<String>,
     /// Whether it is about what this provider takes (a parameter it does not
-    /// support, a body over its size), so that another may well serve the request.
+    /// support), so that another may well serve the request.
     pub local: bool,
 }
 

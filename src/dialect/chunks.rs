@@ -9,6 +9,7 @@ use std::io::Write;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::openai::hide;
 use super::{Style, Tail};
 use crate::outcome::FinishReason;
 use crate::units::Usage;
@@ -24,6 +25,8 @@ pub(super) struct Chunks {
     head: Vec<u8>,
     /// What closes a chunk that does not state usage.
     end: &'static [u8],
+    /// Whether the upstream's own words must not be shown.
+    hides: bool,
     /// The index of the choice that is written.
     choice: usize,
 }
@@ -31,9 +34,13 @@ pub(super) struct Chunks {
 impl Chunks {
     /// For an answer of that id and model, both as they stand between quotes.
     pub(super) fn new(id: &[u8], model: &[u8], style: &Style) -> Self {
-        let mut head = b"data: {\"id\":\"".to_vec();
-        head.extend_from_slice(id);
-        head.extend_from_slice(b"\",\"object\":\"chat.completion.chunk\",\"created\":");
+        let mut head = b"data: {\"id\":".to_vec();
+        let id = [b"\"", id, b"\""].concat();
+        match style.hides_upstream() {
+            true => head.extend_from_slice(&hide::id(&id)),
+            false => head.extend_from_slice(&id),
+        }
+        head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
         // Writing to memory cannot fail.
         let _infallible = write!(head, "{},\"model\":", style.created);
         match &style.model {
@@ -42,7 +49,7 @@ impl Chunks {
         }
         head.extend_from_slice(b",\"choices\":[");
         let end: &[u8] = if style.include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" };
-        Chunks { head, end, choice: 0 }
+        Chunks { head, end, hides: style.hides_upstream(), choice: 0 }
     }
 
     /// What follows is of the choice at `index`.
@@ -112,11 +119,12 @@ impl Chunks {
         self.delta(&delta, out);
     }
 
-    /// Why it ended, in our word and, between quotes, the upstream's.
+    /// Why it ended, in our word and, between quotes, the upstream's, which only
+    /// those are told who may know the upstream.
     pub(super) fn finish(&self, reason: FinishReason, native: &[u8], out: &mut Vec<u8>) {
         self.open(out);
         out.extend_from_slice(b"}");
-        if !native.is_empty() {
+        if !native.is_empty() && !self.hides {
             parts(out, &[b",\"native_finish_reason\":\"", native, b"\""]);
         }
         parts(out, &[b",\"finish_reason\":\"", word(reason).as_bytes(), b"\"}"]);
@@ -213,6 +221,18 @@ mod tests {
         write(&Chunks::new(b"a\\u0041", b"m", &style), &mut out);
         let text = std::str::from_utf8(&out).unwrap();
         serde_json::from_str(text.strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn ids_and_reasons_do_not_tell_whose_they_are() {
+        let style = Style { model: Some("ours".into()), ..Style::default() };
+        let chunks = Chunks::new(b"msg_bdrk_1", b"claude", &style);
+        let mut out = Vec::new();
+        chunks.finish(FinishReason::Stop, b"end_turn", &mut out);
+        let chunk: Value = serde_json::from_slice(&out[6..]).unwrap();
+        assert_eq!(chunk["id"].as_str().map(str::len), Some(33));
+        assert_eq!(chunk["model"], "ours");
+        assert_eq!(chunk["choices"][0], json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) mod failure;
 mod finish;
 mod form;
 pub(super) mod gather;
-mod hide;
+pub(super) mod hide;
 mod look;
 mod mend;
 mod reply;

@@ -115,7 +115,7 @@ fn is_escaped(text: &[u8], at: usize) -> bool {
 /// Without an early end, so that it is compiled to a comparison of many bytes at
 /// once.
 fn has_control(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, byte| found | (*byte < 0x20))
+    text.iter().fold(0, |found, byte| found | u8::from(*byte < 0x20)) != 0
 }
 
 #[cfg(test)]

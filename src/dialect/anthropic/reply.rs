@@ -9,7 +9,7 @@ use super::translate::{inside_string, made_id};
 use super::usage::Figures;
 use super::{failure, finish};
 use crate::dialect::chunks::{is_sound, state, word};
-use crate::dialect::openai::OpenAi;
+use crate::dialect::openai::{OpenAi, hide};
 use crate::dialect::{Codec, Decoder, Progress, Reply, Style, Tail};
 use crate::json::{self, Kind, Raw};
 use crate::outcome::{Failure, FinishReason};
@@ -67,10 +67,12 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     let shown = style.model.as_ref().map_or(model, |model| inside_string(model.as_bytes()));
     let mut out = Vec::with_capacity(body.len() + 256);
     let created = style.created.to_string();
+    let id = [b"\"", id.as_slice(), b"\""].concat();
+    let hidden = style.hides_upstream().then(|| hide::id(&id));
     let head: [&[u8]; 7] = [
-        b"{\"id\":\"",
-        &id,
-        b"\",\"object\":\"chat.completion\",\"created\":",
+        b"{\"id\":",
+        hidden.as_deref().unwrap_or(&id),
+        b",\"object\":\"chat.completion\",\"created\":",
         created.as_bytes(),
         b",\"model\":\"",
         &shown,
@@ -79,7 +81,7 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     out.extend_from_slice(&head.concat());
     out.extend_from_slice(b"\"choices\":[{\"index\":0,\"message\":");
     said.write(&refusal, &mut out);
-    ending(reason, &stop, &mut out);
+    ending(reason, if hidden.is_some() { b"" } else { &stop }, &mut out);
     if let Some(usage) = &usage {
         out.extend_from_slice(b",\"usage\":");
         out.extend_from_slice(state(usage).to_string().as_bytes());
@@ -95,7 +97,8 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     })
 }
 
-/// What stands behind the message in its choice, and closes that.
+/// What stands behind the message in its choice, and closes that. `native` is
+/// the upstream's own word; empty when it is not told.
 fn ending(reason: FinishReason, native: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"logprobs\":null");
     if !native.is_empty() {

@@ -256,10 +256,8 @@ impl Said {
     }
 
     /// Whether the refusal is about what this provider takes.
-    fn is_local(&self, status: u16, lower: &str) -> bool {
-        status == 413
-            || self.is_one_of(&NOT_TAKEN)
-            || NOT_TAKEN_WORDS.iter().any(|phrase| lower.contains(phrase))
+    fn is_local(&self, lower: &str) -> bool {
+        self.is_one_of(&NOT_TAKEN) || NOT_TAKEN_WORDS.iter().any(|phrase| lower.contains(phrase))
     }
 }
 
@@ -310,7 +308,7 @@ fn classify(status: u16, said: Said, wait: Option<std::time::Duration>) -> Failu
 }
 
 fn refusal(status: u16, said: Said, lower: &str) -> Refusal {
-    let local = said.is_local(status, lower);
+    let local = said.is_local(lower);
     let message = match said.message.is_empty() {
         true => format!("the provider refused the request with status {status}"),
         false => said.message,

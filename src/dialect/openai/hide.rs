@@ -46,7 +46,7 @@ pub(super) fn shows_of_usage(name: &[u8]) -> bool {
 
 /// The `id` that stands for an upstream's (with quotes, as the result has them):
 /// the same for the same, and of the form that `OpenAI`'s have.
-pub(super) fn id(upstream: &[u8]) -> Bytes {
+pub(in crate::dialect) fn id(upstream: &[u8]) -> Bytes {
     let digest = blake3::hash(upstream).to_hex();
     json_string(&format!("chatcmpl-{}", digest.get(..24).unwrap_or_default()))
 }

@@ -36,10 +36,9 @@ impl Form {
         match (first, labelled) {
             (b'{' | b'[', _) => Ok(Form::Json),
             (b'<', _) => Err(Failure::Protocol { detail: "HTML instead of an answer" }),
-            // `data`, `event`, `id`, `retry`, a comment.
-            (b'd' | b'e' | b'i' | b'r' | b':', _) => Ok(Form::Events),
-            // An event stream may have fields that nobody knows.
-            (_, Some(Form::Events)) => Ok(Form::Events),
+            // `data`, `event`, `id`, `retry`, a comment; and an event stream may
+            // have fields that nobody knows.
+            (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, Some(Form::Events)) => Ok(Form::Events),
             (_, Some(Form::Json) | None) => {
                 Err(Failure::Protocol { detail: "neither JSON nor an event stream" })
             }

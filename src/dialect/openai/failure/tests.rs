@@ -162,7 +162,6 @@ fn what_one_provider_does_not_take_another_may() {
         ),
         (422, json!({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]})),
         (422, json!({"object": "error", "message": {"detail": [{"type": "extra_forbidden"}]}})),
-        (413, json!({})),
     ] {
         assert!(matches!(status(code, &body), Failure::Refused(Refusal { local: true, .. })), "{body}");
     }

@@ -229,6 +229,9 @@ fn a_stream_becomes_a_whole_answer() {
     );
     assert_eq!(answer["usage"]["total_tokens"], 5);
     assert_eq!(reply.usage.map(|usage| usage.output), Some(2));
+    let half = text("WORD").replace("WORD", "\\ud83d lost?");
+    let halves = OpenAi.stream_as_reply([role(), half, stop()].concat().into(), &Style::default());
+    assert!(matches!(halves, Err(Failure::Protocol { .. })));
     let cut = OpenAi.stream_as_reply(role().into(), &Style::default());
     assert_eq!(cut.unwrap_err(), Failure::Truncated);
 }
