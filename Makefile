@@ -49,7 +49,21 @@ soak: install ## the tests in their long form (SOAK_REQUESTS=10000)
 bench-gateway: ## CPU, latency and memory beside nginx and a direct call
 	./tests/install.sh bench
 	$(CARGO) build --locked --release
-	$(CARGO) bench --locked --bench gateway -- $(ARGS)
+	$(CARGO) bench --locked --bench gateway -- --merit target/release/merit $(ARGS)
 
-bench-routing: ## dollars, latency and quality on recorded prompts (not yet available)
-	@echo 'bench-routing: not available yet' >&2; exit 69
+# DATA is a folder with market/endpoints_daily.csv.gz and traces/trace_azure2023_*.csv.gz
+# (docs/replay.md has the formats).
+REPLAY = $(CARGO) run --locked --release --quiet -- replay market \
+	--endpoints $(DATA)/market/endpoints_daily.csv.gz \
+	--trace $(DATA)/traces/trace_azure2023_conv.csv.gz \
+	--trace $(DATA)/traces/trace_azure2023_code.csv.gz $(ARGS)
+bench-routing: ## dollars, latency and regret on recorded markets (DATA=folder)
+	@if [ -z '$(DATA)' ]; then echo 'bench-routing: set DATA to a folder of recorded markets: docs/replay.md' >&2; exit 69; fi
+	@for value in 2e-5 2e-4 2e-3; do \
+		echo; echo "USD $$value per second, published prior"; $(REPLAY) --usd-per-second $$value; \
+		echo; echo "USD $$value per second, no prior"; $(REPLAY) --usd-per-second $$value --prior none --only-merit; \
+	done
+	@for prior in published none; do \
+		echo; echo "USD 2e-4 per second, prior $$prior, no waves"; $(REPLAY) --waves 0 --prior $$prior --only-merit; \
+		echo; echo "USD 2e-4 per second, prior $$prior, 100 requests a regime"; $(REPLAY) --requests 100 --prior $$prior --only-merit; \
+	done

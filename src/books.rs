@@ -17,10 +17,12 @@ pub mod failures;
 pub mod lengths;
 pub mod live;
 pub mod normal;
+pub mod pace;
 pub mod prices;
 pub mod quality;
 pub mod rest;
 pub mod stats;
+pub mod waiting;
 
 pub use circuit::{Circuit, CircuitSettings, Pass};
 pub use failures::Risk;

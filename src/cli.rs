@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod healthcheck;
 pub mod keys;
 pub mod providers;
+pub mod replay;
 pub mod serve;
 pub mod sim;
 
@@ -83,9 +84,9 @@ enum Command {
     /// Whether the gateway on this machine lives; for containers without a shell
     #[command(after_help = "Example: merit healthcheck --url http://127.0.0.1:9090")]
     Healthcheck(healthcheck::Healthcheck),
-    /// Runs the decision rule over recorded decisions or datasets (not built yet)
-    #[command(after_help = "Example: merit replay market")]
-    Replay(Later),
+    /// Runs the decision rule over recorded markets
+    #[command(subcommand, after_help = "Example: merit replay market --help")]
+    Replay(replay::Replay),
     /// Customers and their plans (not built yet)
     #[command(after_help = "Example: merit customers list")]
     Customers(Later),
@@ -102,7 +103,7 @@ enum Command {
 
 /// Arguments of a command that is not built yet.
 #[derive(Debug, Args)]
-struct Later {
+pub struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     rest: Vec<String>,
 }
@@ -138,7 +139,7 @@ pub fn run() -> ExitCode {
         Some(Command::Providers(address)) => providers::run(address, source, &environment),
         Some(Command::Sim(command)) => command.run(),
         Some(Command::Healthcheck(command)) => command.run(source, &environment),
-        Some(Command::Replay(later)) => later.run("replay"),
+        Some(Command::Replay(command)) => command.run(),
         Some(Command::Customers(later)) => later.run("customers"),
         Some(Command::Usage(later)) => later.run("usage"),
         Some(Command::Ledger(later)) => later.run("ledger"),

@@ -56,4 +56,5 @@ pub mod app;
 pub mod api;
 pub mod admin;
 pub mod sim;
+pub mod replay;
 pub mod cli;

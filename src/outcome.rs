@@ -264,6 +264,10 @@ pub struct Sample {
     pub ttft: Option<f64>,
     /// Seconds per output token after the first; `None` when too few came.
     pub itl: Option<f64>,
+    /// Whether a stream was asked for.
+    pub streamed: bool,
+    /// Whether `itl` was told of once already, while the stream went on.
+    pub followed: bool,
     /// Seconds the attempt took in all.
     pub seconds: f64,
     /// Input tokens, counted or estimated.

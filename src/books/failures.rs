@@ -11,7 +11,7 @@ use crate::outcome::Failure;
 /// faster than speed (a quarter of the half-life of times).
 const HALF_LIFE: f64 = 450.0;
 /// Share of failures assumed of an endpoint nobody has tried.
-const ASSUMED_SHARE: f64 = 0.02;
+const ASSUMED_SHARE: f64 = 0.01;
 /// Seconds a failure is assumed to take.
 const ASSUMED_SECONDS: f64 = 3.0;
 /// How many attempts the assumptions are worth.

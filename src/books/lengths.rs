@@ -1,26 +1,28 @@
 //! How long a model's answers are: what output will cost before it is written.
 //!
-//! A table of log means by model and class of task is enough: it predicts
-//! within a factor of 1.25 to 1.45 (median), a prompt's own length hardly adds
-//! to that.
+//! A table of means by model and class of task is enough: it predicts within a
+//! factor of 1.25 to 1.45 (median), a prompt's own length hardly adds to that.
+//! The mean is that of the tokens and not of their logarithm, because it is
+//! tokens that are paid and waited for.
 
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::CLASSES;
-use super::stats::{Estimate, Moments};
 
-/// Tokens and log variance assumed of a model that has not answered yet: the
-/// median answer in the public Azure conversation trace is about 200 tokens.
-const ASSUMED: (f64, f64) = (200.0, 1.0);
+/// Tokens assumed of a model that has not answered yet: the mean answer in the
+/// public Azure conversation trace is about 200 tokens.
+const ASSUMED: f64 = 200.0;
 /// How many answers that assumption is worth.
 const ASSUMED_ANSWERS: f64 = 4.0;
-/// How many answers the model's mean is worth against that of the class.
-const MODEL_ANSWERS: f64 = 8.0;
-/// Older answers count for less once there are more than this: versions of a
-/// model differ in how much they write.
-const MEMORY: f64 = 2000.0;
+/// How many answers the model's mean is worth against that of the class: few,
+/// for classes differ by more than answers within one.
+const MODEL_ANSWERS: f64 = 2.0;
+/// Older answers count for less once there are more than this: what is asked
+/// changes through the day, and versions of a model differ in how much they
+/// write.
+const MEMORY: f64 = 100.0;
 
 /// Lengths of one model's answers, by class of task.
 #[derive(Debug, Default)]
@@ -30,8 +32,28 @@ pub struct Lengths(Mutex<Table>);
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Table {
-    all: Moments,
-    by_class: [Moments; CLASSES],
+    all: Mean,
+    by_class: [Mean; CLASSES],
+}
+
+/// A mean of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Mean {
+    answers: f64,
+    tokens: f64,
+}
+
+impl Mean {
+    /// The mean together with `assumed`, which is worth `answers`.
+    fn with(self, assumed: f64, answers: f64) -> f64 {
+        (self.tokens + answers * assumed) / (self.answers + answers)
+    }
+
+    fn learn(&mut self, tokens: f64) {
+        let kept = (MEMORY / (self.answers + 1.0)).min(1.0);
+        self.answers = self.answers * kept + 1.0;
+        self.tokens = self.tokens * kept + tokens;
+    }
 }
 
 impl Lengths {
@@ -43,20 +65,18 @@ impl Lengths {
             let table = self.lock();
             (table.all, table.by_class.get(usize::from(class)).copied().unwrap_or_default())
         };
-        let assumed = Estimate { mean: ASSUMED.0.ln(), variance: ASSUMED.1 };
-        let estimate = own.estimate(all.estimate(assumed, ASSUMED_ANSWERS), MODEL_ANSWERS);
-        let expected = (estimate.mean + 0.5 * estimate.variance).exp();
+        let expected = own.with(all.with(ASSUMED, ASSUMED_ANSWERS), MODEL_ANSWERS);
         most.map_or(expected, |most| expected.min(f64::from(most)))
     }
 
     /// Learns the length of an answer that ended properly.
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     pub fn record(&self, class: u8, output_tokens: u64) {
-        let x = (output_tokens.max(1) as f64).ln();
+        let tokens = output_tokens.max(1) as f64;
         let mut table = self.lock();
-        learn(&mut table.all, x);
+        table.all.learn(tokens);
         if let Some(own) = table.by_class.get_mut(usize::from(class)) {
-            learn(own, x);
+            own.learn(tokens);
         }
     }
 
@@ -76,11 +96,6 @@ impl Lengths {
     }
 }
 
-fn learn(moments: &mut Moments, x: f64) {
-    *moments = moments.times((MEMORY / (moments.n + 1.0)).min(1.0));
-    moments.add(x, 1.0);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -95,7 +110,7 @@ mod tests {
             lengths.record(2, 2000);
         }
         let expected = |class| lengths.expected(class, None);
-        assert!(expected(1) < 40.0, "{}", expected(1));
+        assert!(expected(1) < 60.0, "{}", expected(1));
         assert!(expected(2) > 1500.0, "{}", expected(2));
         assert!(expected(1) < expected(3) && expected(3) < expected(2));
         assert!((lengths.expected(2, Some(50)) - 50.0).abs() < 1e-9);

@@ -12,18 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
 use super::failures::{Blame, Failures, Risk, blame};
+use super::pace::{Pace, Part};
 use super::quality::{Count, Judgements, Quality};
 use super::rest::{Rest, Resting, Why};
-use super::stats::{Forecast, Timing, size};
+use super::stats::{Forecast, size};
+use super::waiting::Waiting;
 use crate::catalog::Timeouts;
 use crate::outcome::{Failure, Sample};
 
-/// Seconds to the first token assumed of an endpoint nobody has tried.
-const ASSUMED_TTFT: f64 = 1.0;
-/// Seconds between tokens, likewise: 50 tokens/s.
-const ASSUMED_ITL: f64 = 0.02;
-/// Published figures are worth this many samples of our own.
-const PUBLISHED_SAMPLES: f64 = 6.0;
 /// First content is waited for this many times its 95th percentile …
 const PATIENCE: f64 = 4.0;
 /// … within these (seconds) …
@@ -44,27 +40,19 @@ pub struct Live {
 }
 
 /// What [`Live`] remembers, and what is saved of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    ttft: Timing,
-    itl: Timing,
+    pace: Pace,
+    /// Not saved: what was under way when a process ended is over.
+    #[serde(skip)]
+    waiting: Waiting,
+    /// Likewise: streams that have begun and of whose pace nothing is known.
+    #[serde(skip)]
+    beginning: Waiting,
     failures: Failures,
     gate: Gate,
     rest: Rest,
     deviation: Count,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        State {
-            ttft: Timing::assumed(ASSUMED_TTFT),
-            itl: Timing::assumed(ASSUMED_ITL),
-            failures: Failures::default(),
-            gate: Gate::default(),
-            rest: Rest::default(),
-            deviation: Count::default(),
-        }
-    }
 }
 
 /// An endpoint at one moment, for one kind of request.
@@ -109,6 +97,12 @@ impl Live {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A stream is asked for at `now`: its first content is waited for until
+    /// [`Live::first_content`] or [`Live::record`] of a sample that is `streamed`.
+    pub fn await_content(&self, now: Duration) {
+        self.lock().waiting.begin(now);
+    }
+
     /// An attempt is over.
     pub fn end(&self) {
         // More ends than beginnings would be a defect of the caller's; counting
@@ -122,8 +116,8 @@ impl Live {
         let (mut view, deviation) = {
             let state = self.lock();
             let view = View {
-                ttft: state.ttft.forecast(size(u64::from(input_tokens)), now),
-                itl: state.itl.forecast(0, now),
+                ttft: state.pace.first_token(size(u64::from(input_tokens)), state.waiting.longest(now), now),
+                itl: state.pace.next_token(state.beginning.longest(now), now),
                 risk: state.failures.risk(now),
                 in_flight: self.in_flight.load(Ordering::Relaxed),
                 circuit: state.gate.circuit(now, &self.settings),
@@ -154,7 +148,7 @@ impl Live {
         if let Some(set) = timeouts.first_content {
             return set;
         }
-        let p95 = self.lock().ttft.p95();
+        let p95 = self.lock().pace.p95();
         p95.map_or(FIRST_CONTENT_UNKNOWN, |p95| {
             Duration::from_secs_f64((PATIENCE * p95).clamp(FIRST_CONTENT.0, FIRST_CONTENT.1))
         })
@@ -164,19 +158,36 @@ impl Live {
     /// sent.
     pub fn first_content(&self, seconds: f64, input_tokens: u64, now: Duration) {
         let mut state = self.lock();
-        state.ttft.learn(seconds, size(input_tokens), now);
-        state.gate.answered(before(now, seconds));
+        let began = before(now, seconds);
+        state.waiting.end(began);
+        state.beginning.begin(now);
+        state.pace.learn_first(seconds, size(input_tokens), now);
+        state.gate.answered(began);
+    }
+
+    /// A stream goes on and has brought a token every `itl` seconds so far. To
+    /// be told once of each, [`BEGINNING`](super::pace::BEGINNING) seconds after
+    /// its first content (`since_first`) or with the first token after that: an
+    /// endpoint that has become slow would otherwise be known to be so only when
+    /// the first slow answer ends.
+    pub fn progress(&self, itl: f64, since_first: f64, now: Duration) {
+        let mut state = self.lock();
+        state.beginning.end(before(now, since_first));
+        state.pace.learn_next(itl, Part::Beginning, now);
     }
 
     /// An attempt is over, and [`Live::first_content`] was not called for it.
     pub fn record(&self, sample: &Sample, now: Duration) {
         let mut state = self.lock();
+        if sample.streamed {
+            state.waiting.end(before(now, sample.seconds));
+        }
         let size = size(sample.input_tokens);
         match (sample.ttft, &sample.failure) {
-            (Some(ttft), _) => state.ttft.learn(ttft, size, now),
+            (Some(ttft), _) => state.pace.learn_first(ttft, size, now),
             (None, None) => state.learn_whole(sample, now),
             (None, Some(failure)) if gave_up_waiting(failure) => {
-                state.ttft.learn_longer(sample.seconds, size, now);
+                state.pace.learn_longer(sample.seconds, size, now);
             }
             (None, Some(_)) => {}
         }
@@ -185,7 +196,12 @@ impl Live {
 
     /// An attempt is over whose first content was recorded when it came.
     pub fn record_rest(&self, sample: &Sample, now: Duration) {
-        self.finish(&mut self.lock(), sample, now);
+        let mut state = self.lock();
+        if !sample.followed {
+            let first = sample.seconds - sample.ttft.unwrap_or_default();
+            state.beginning.end(before(now, first));
+        }
+        self.finish(&mut state, sample, now);
     }
 
     /// An answer of this endpoint to a request of `class` was judged `score`
@@ -207,11 +223,10 @@ impl Live {
         self.judgements.record(class, score, expected)
     }
 
-    /// Figures that somebody published about this endpoint, to start from.
-    pub fn publish(&self, ttft_seconds: f64, itl_seconds: f64) {
-        let mut state = self.lock();
-        state.ttft.publish(ttft_seconds, PUBLISHED_SAMPLES);
-        state.itl.publish(itl_seconds, PUBLISHED_SAMPLES);
+    /// Medians that somebody published about this endpoint, over some time that
+    /// ended at `now`. To be told once of each such time.
+    pub fn publish(&self, ttft_seconds: f64, itl_seconds: f64, now: Duration) {
+        self.lock().pace.publish(ttft_seconds, itl_seconds, now);
     }
 
     /// The commonest failure of late, as its label.
@@ -230,12 +245,16 @@ impl Live {
 
     /// Goes on from `state`, whose times are those of this process.
     pub(super) fn replace(&self, state: State) {
-        *self.lock() = state;
+        let mut current = self.lock();
+        let (waiting, beginning) =
+            (std::mem::take(&mut current.waiting), std::mem::take(&mut current.beginning));
+        *current = State { waiting, beginning, ..state };
     }
 
     fn finish(&self, state: &mut State, sample: &Sample, now: Duration) {
         if let Some(itl) = sample.itl {
-            state.itl.learn(itl, 0, now);
+            let part = if sample.followed { Part::Rest } else { Part::Whole };
+            state.pace.learn_next(itl, part, now);
         }
         let began = before(now, sample.seconds);
         match &sample.failure {
@@ -303,20 +322,19 @@ impl State {
             return;
         }
         let size = size(sample.input_tokens);
-        let (ttft, itl) = (self.ttft.forecast(size, now), self.itl.forecast(0, now));
+        let (ttft, itl) = (self.pace.first_token(size, 0.0, now), self.pace.next_token(0.0, now));
         let tokens = sample.output_tokens.saturating_sub(1) as f64;
         let (first, between) = (ttft.quantile(0.0), itl.quantile(0.0));
         let factor = sample.seconds / (first + tokens * between);
-        self.ttft.learn(first * factor, size, now);
+        self.pace.learn_first(first * factor, size, now);
         if tokens > 0.0 {
-            self.itl.learn(between * factor, 0, now);
+            self.pace.learn_next(between * factor, Part::Whole, now);
         }
     }
 
     /// Lets everything fade until `until`, and calls that moment `at`.
     pub(super) fn shift(&mut self, until: Duration, at: Duration) {
-        self.ttft.shift(until, at);
-        self.itl.shift(until, at);
+        self.pace.shift(until, at);
         self.failures.shift(until, at);
         self.gate.shift(until, at);
         self.rest.shift(until, at);
@@ -328,9 +346,11 @@ fn before(now: Duration, seconds: f64) -> Duration {
     now.saturating_sub(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-/// Whether somebody waited for first content and left without it.
+/// Whether somebody waited for first content and left without it, for a reason
+/// that is not held against the endpoint. Where we gave up ourselves the failure
+/// counts with the seconds it took; as a time it would count twice.
 fn gave_up_waiting(failure: &Failure) -> bool {
-    matches!(failure, Failure::FirstContentTimeout | Failure::CallerGone | Failure::ShuttingDown)
+    matches!(failure, Failure::CallerGone | Failure::ShuttingDown)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::fleet::Fleet;
+use crate::books::pace::BEGINNING;
 use crate::catalog::EndpointId;
 use crate::outcome::{Failure, Sample};
 use crate::units::Usage;
@@ -21,6 +22,7 @@ pub const CLASS: u8 = 0;
 /// An attempt under way. Whoever ends it says how with [`Flight::finish`]; if
 /// nobody does, because the caller hung up and everything was dropped, the
 /// drop says so.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 #[derive(Debug)]
 pub struct Flight {
     shared: Arc<Shared>,
@@ -31,7 +33,11 @@ pub struct Flight {
     probe: bool,
     input_tokens: u64,
     started: Instant,
+    /// Whether a stream was asked for.
+    streamed: bool,
     first: Option<Instant>,
+    /// Whether its pace has been told.
+    followed: bool,
     finished: bool,
 }
 
@@ -44,8 +50,13 @@ impl Flight {
         endpoint: EndpointId,
         probe: bool,
         input_tokens: u32,
+        streamed: bool,
     ) -> Self {
-        fleet.member(endpoint).live.begin();
+        let live = &fleet.member(endpoint).live;
+        live.begin();
+        if streamed {
+            live.await_content(shared.now());
+        }
         Flight {
             shared: Arc::clone(shared),
             fleet: Arc::clone(fleet),
@@ -53,7 +64,9 @@ impl Flight {
             probe,
             input_tokens: u64::from(input_tokens),
             started: Instant::now(),
+            streamed,
             first: None,
+            followed: false,
             finished: false,
         }
     }
@@ -66,6 +79,19 @@ impl Flight {
         let seconds = (now - self.started).as_secs_f64();
         member.live.first_content(seconds, self.input_tokens, self.shared.now());
         member.metrics.ttft.observe(seconds);
+    }
+
+    /// `output_tokens` have come until `now`, by an estimate. The pace of a stream is
+    /// told early, once, so that a slow endpoint is known before its answers end.
+    pub fn progress(&mut self, now: Instant, output_tokens: u64) {
+        let Some(first) = self.first.filter(|_| !self.followed && output_tokens > 1) else { return };
+        let elapsed = now.saturating_duration_since(first);
+        if elapsed.as_secs_f64() < BEGINNING {
+            return;
+        }
+        self.followed = true;
+        let live = &self.fleet.member(self.endpoint).live;
+        live.progress(pace(elapsed, output_tokens), elapsed.as_secs_f64(), self.shared.now());
     }
 
     /// Seconds to the first content, if it has come.
@@ -91,6 +117,8 @@ impl Flight {
         let sample = Sample {
             ttft: self.ttft(),
             itl,
+            streamed: self.streamed,
+            followed: self.followed,
             seconds: took.as_secs_f64(),
             input_tokens: self.input_tokens,
             output_tokens: usage.output,
@@ -115,11 +143,16 @@ impl Flight {
         took
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     fn itl(&self, last: Instant, output_tokens: u64) -> Option<f64> {
         let first = self.first.filter(|_| output_tokens >= FEWEST_TOKENS)?;
-        Some(last.saturating_duration_since(first).as_secs_f64() / (output_tokens - 1) as f64)
+        Some(pace(last.saturating_duration_since(first), output_tokens))
     }
+}
+
+/// Seconds per token after the first, of at least two.
+#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+fn pace(since_first: Duration, output_tokens: u64) -> f64 {
+    since_first.as_secs_f64() / output_tokens.saturating_sub(1).max(1) as f64
 }
 
 impl Drop for Flight {

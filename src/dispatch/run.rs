@@ -18,6 +18,7 @@ use crate::books::{Live, Pass};
 use crate::catalog::EndpointId;
 use crate::dialect::Style;
 use crate::outcome::{Failure, Next};
+use crate::telemetry::metrics::OTHER;
 use crate::units::Usage;
 
 /// What won: an answer, and the attempt it comes from.
@@ -137,7 +138,8 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Resul
     let limits =
         limits(member.live.first_content_timeout(&endpoint.provider.timeouts), request.max_output_tokens);
     let style = style(ticket, id, request.include_usage);
-    let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe.take(), request.input_tokens);
+    let mut flight =
+        Flight::begin(&ticket.shared, &fleet, id, probe.take(), request.input_tokens, request.stream);
     let mut warnings = Vec::new();
     ticket.under_way = Some((id, Instant::now()));
     let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
@@ -181,7 +183,8 @@ fn style(ticket: &Ticket, id: EndpointId, include_usage: bool) -> Style {
             let catalog = &ticket.fleet.catalog;
             Some(Arc::clone(&catalog.model(catalog.endpoint(id).model).name))
         }
-        Expose::None => ticket.route.clone(),
+        // There is always a route by now; if there were none, nothing is shown.
+        Expose::None => Some(ticket.route.clone().unwrap_or_else(|| OTHER.into())),
     };
     Style { model, include_usage, created: ticket.at_unix_ms / 1000 }
 }

@@ -13,7 +13,7 @@ use crate::request::Sort;
 
 /// Candidates whose totals differ by less than this share of what the best one
 /// spends are as good as each other: no estimate is that exact.
-const NEAR: f64 = 0.03;
+const NEAR: f64 = 0.005;
 
 /// Candidates in the order in which they are tried, rejects with their reasons,
 /// and everything that is needed to decide the same again.

@@ -22,9 +22,10 @@ use super::reject::{Reject, Rejected};
 use crate::catalog::Objective;
 
 /// The share of failures that costs the caller its answer, because the stream
-/// had already begun or the budget of retries was spent. An estimate on the
-/// high side: failures must cost something even where waiting is worth nothing.
-pub const LOST: f64 = 0.1;
+/// had already begun or the budget of retries was spent. An estimate on the high
+/// side, most failures being made good by the next candidate: they must cost
+/// something even where waiting is worth nothing.
+pub const LOST: f64 = 0.02;
 /// An endpoint is never taken to fail always: the odds stay finite.
 const SURELY_FAILS: f64 = 0.98;
 

@@ -65,6 +65,8 @@ pub(super) struct Block<'t> {
     pub(super) name: &'t [u8],
     /// `input`
     pub(super) input: Option<Raw<'t>>,
+    /// Where the last of `text` and `thinking` begins in the event's data.
+    pub(super) at: usize,
 }
 
 impl<'t> Block<'t> {
@@ -73,6 +75,9 @@ impl<'t> Block<'t> {
         let mut block = Block::default();
         for (key, value) in object.members().flatten() {
             let text = value.inner().unwrap_or_default();
+            if matches!(key.raw, b"text" | b"thinking") {
+                block.at = value.start + 1;
+            }
             match key.raw {
                 b"type" => block.kind = text,
                 b"text" => block.text = text,

@@ -61,7 +61,7 @@ impl Stream {
 
     fn event(&mut self, event: &sse::Event, out: &mut Vec<u8>) -> Result<Progress, Failure> {
         let data = event.data.trim_ascii();
-        if data.is_empty() {
+        if data.is_empty() || event.name != b"error"[..] && self.translator.repeat(data, out) {
             return Ok(Progress::More);
         }
         if data == b"[DONE]" {
@@ -76,7 +76,7 @@ impl Stream {
         if kind == b"error" || seen.error {
             return Err(failure::in_band(data));
         }
-        match self.translate(kind, &seen, out) {
+        match self.translate(kind, &seen, data, out) {
             Ok(progress) => progress,
             Err(Malformed) => self.malformed(),
         }
@@ -86,11 +86,19 @@ impl Stream {
         &mut self,
         kind: &[u8],
         seen: &Event<'_>,
+        data: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Result<Progress, Failure>, Malformed> {
         let told = &mut self.translator;
         match kind {
-            b"content_block_delta" => told.say(&Block::read(&seen.delta.ok_or(Malformed)?), out)?,
+            b"content_block_delta" => {
+                let block = Block::read(&seen.delta.ok_or(Malformed)?);
+                told.say(&block, out)?;
+                // The kind must be part of what is compared.
+                if seen.kind.is_some() {
+                    told.cast(data, &block);
+                }
+            }
             b"content_block_start" => told.open(&Block::read(&seen.block.ok_or(Malformed)?), out)?,
             b"content_block_stop" => told.close(out)?,
             b"message_start" if told.has_begun() => {

@@ -12,6 +12,18 @@ use crate::outcome::Failure;
 /// nearly as much; what does can be shown but not be sent back.
 const MOST_THINKING: usize = 4 * 1024 * 1024;
 
+/// Blocks and deltas whose texts are for callers.
+const READ: [&[u8]; 8] = [
+    b"text",
+    b"text_delta",
+    b"thinking",
+    b"thinking_delta",
+    b"signature_delta",
+    b"redacted_thinking",
+    b"tool_use",
+    b"input_json_delta",
+];
+
 /// What cannot be carried over; the event is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -31,6 +43,16 @@ enum Open {
     Hidden,
 }
 
+/// What is around the text in a delta. Nearly all of a stream is the same event
+/// again with another text, which then need not be parsed.
+#[derive(Debug)]
+struct Mould {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    /// What the text becomes.
+    member: &'static str,
+}
+
 /// A stream's state and what writes it.
 #[derive(Debug, Default)]
 pub(super) struct Translator {
@@ -38,6 +60,8 @@ pub(super) struct Translator {
     /// The message's id.
     id: Vec<u8>,
     open: Option<Open>,
+    /// Of the block that is open.
+    mould: Option<Mould>,
     calls: u32,
     thoughts: u32,
     figures: Figures,
@@ -112,7 +136,7 @@ impl Translator {
     /// `content_block_delta`, or what the start of a block already has.
     pub(super) fn say(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
         sound(&block.texts())?;
-        if matches!(self.open, Some(Open::Hidden)) {
+        if matches!(self.open, Some(Open::Hidden)) || !READ.contains(&block.kind) {
             return Ok(());
         }
         let chunks = self.chunks.as_ref().ok_or(Malformed)?;
@@ -152,6 +176,51 @@ impl Translator {
         Ok(())
     }
 
+    /// Takes the mould of a delta, `data`, that was nothing but a text.
+    pub(super) fn cast(&mut self, data: &[u8], block: &Block<'_>) {
+        let member = match (block.text, block.thinking) {
+            (text, b"") if !text.is_empty() => "content",
+            (b"", thinking) if !thinking.is_empty() => "reasoning_content",
+            _ => return,
+        };
+        let alone = block.signature.is_empty() && block.partial_json.is_empty();
+        let read = READ.contains(&block.kind) && !matches!(self.open, Some(Open::Hidden));
+        if self.mould.is_some() || !alone || !read {
+            return;
+        }
+        let end = block.at + block.text.len() + block.thinking.len();
+        let (before, after) = (data.get(..block.at), data.get(end..));
+        self.mould = before.zip(after).map(|(before, after)| Mould {
+            before: before.to_vec(),
+            after: after.to_vec(),
+            member,
+        });
+    }
+
+    /// A delta that fits the mould; tells whether it did. Texts that could end
+    /// their string early, or need a look for another reason, do not.
+    pub(super) fn repeat(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+        let (Some(mould), Some(chunks)) = (&self.mould, &self.chunks) else { return false };
+        let rest = data.strip_prefix(&*mould.before);
+        let Some(text) = rest.and_then(|rest| rest.strip_suffix(&*mould.after)) else { return false };
+        let plain = text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\');
+        if text.is_empty() || !plain || simdutf8::basic::from_utf8(text).is_err() {
+            return false;
+        }
+        chunks.text(mould.member, text, out);
+        if let Some(Open::Thinking { text: kept, .. }) = &mut self.open
+            && mould.member == "reasoning_content"
+            && kept.len() <= MOST_THINKING
+        {
+            kept.extend_from_slice(text);
+        }
+        self.heard(text);
+        if !self.settled {
+            self.consumed();
+        }
+        true
+    }
+
     fn heard(&mut self, text: &[u8]) {
         self.watch.content_events += 1;
         self.watch.output_bytes += text.len() as u64;
@@ -159,6 +228,7 @@ impl Translator {
 
     /// `content_block_stop`; also where it is missing.
     pub(super) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        self.mould = None;
         let Some(chunks) = self.chunks.as_ref() else { return Ok(()) };
         match self.open.take() {
             Some(Open::Thinking { text, signature })

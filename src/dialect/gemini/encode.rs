@@ -164,7 +164,7 @@ impl<'r> Asked<'r> {
             _ if SILENT.contains(&name) || config::is_default(name, &value) => {}
             _ => {
                 if !config::plain(name, &value, &mut self.config)? {
-                    warnings.add(format!("{} was left out", parts::short(name)));
+                    warnings.add(format!("{} has no effect here", parts::short(name)));
                 }
             }
         }
@@ -179,7 +179,7 @@ impl<'r> Asked<'r> {
         self.google = google.or(self.google);
         for (key, _) in google.iter().flat_map(Raw::members).filter_map(Result::ok) {
             if !["thinking_config", "thinkingConfig", "safety_settings"].contains(&key.decoded().as_ref()) {
-                warnings.add(format!("google.{} was left out", parts::short(&key.decoded())));
+                warnings.add(format!("google.{} has no effect here", parts::short(&key.decoded())));
             }
         }
     }

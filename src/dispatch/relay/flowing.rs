@@ -84,6 +84,9 @@ impl Flowing {
         if seen != self.content_events {
             self.content_events = seen;
             self.last_content = self.last_event;
+            let watch = self.upstream.decoder.watch();
+            let tokens = estimate(0, watch.output_bytes, u64::from(seen)).output;
+            self.flight.progress(self.last_event, tokens);
         }
         Poll::Ready(result.map(|progress| {
             if progress == Progress::Ended {

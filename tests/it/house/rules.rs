@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     "app",
     "api",
     "admin",
+    "replay",
     "cli",
     "main",
 ];

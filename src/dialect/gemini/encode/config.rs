@@ -36,6 +36,8 @@ pub(super) fn is_default(name: &str, value: &Raw<'_>) -> bool {
         "service_tier" => matches!(word.as_deref(), Some("auto" | "default")),
         "verbosity" => word.as_deref() == Some("medium"),
         "logit_bias" => value.members().next().is_none(),
+        // Some models refuse penalties, those of nothing too.
+        "frequency_penalty" | "presence_penalty" | "top_logprobs" => value.as_f64() == Some(0.0),
         _ => false,
     }
 }
@@ -144,7 +146,7 @@ pub(super) fn thinking(
             }
         }
         None if traits.thinking == Thinking::None && effort == "none" => {}
-        None => warnings.add("reasoning_effort was left out"),
+        None => warnings.add("reasoning_effort has no effect here"),
     }
 }
 

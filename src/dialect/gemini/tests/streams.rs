@@ -52,6 +52,10 @@ fn callers_see_the_model_they_may_see() {
     let text = event(&json!([{"text": "hi"}]), &json!({})) + &stop();
     let told = whole(&text, &style);
     assert!(!told.text.contains("gemini-x") && told.text.contains(r#""model":"our \"model\"""#));
+    let filtered = event(&json!([{"text": "hi"}]), &json!({"finishReason": "SAFETY"}));
+    let told = whole(&filtered, &style);
+    assert!(!told.text.contains("abc") && !told.text.contains("SAFETY"), "{}", told.text);
+    assert!(whole(&filtered, &with_usage()).text.contains(r#""native_finish_reason":"SAFETY""#));
     let reply = Gemini.stream_as_reply(text.into(), &style).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&reply.body).unwrap()["model"], "our \"model\"");
 }

@@ -1,0 +1,111 @@
+//! What is believed of an endpoint's levels and load: a Kalman filter with three
+//! states, written out.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+
+/// Seconds to the first token assumed of an endpoint nobody has tried.
+const ASSUMED_TTFT: f64 = 1.0;
+/// Seconds between tokens, likewise: 50 tokens/s.
+const ASSUMED_ITL: f64 = 0.02;
+/// Variance of the logarithm of either: two thirds of all endpoints lie within a
+/// factor of 2.7.
+const ASSUMED_VARIANCE: f64 = 1.0;
+/// Variance by which a level wanders in a second. In half an hour that is a
+/// factor of 1.35; endpoints move by about that from one day's window to the
+/// next.
+const DRIFT: f64 = 5e-5;
+/// A level becomes no more uncertain than this by wandering alone.
+const LOST: f64 = 1.0;
+/// Seconds after which a load is down to 37 %.
+const LOAD_LASTS: f64 = 60.0;
+
+/// One kind of time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Level {
+    /// Mean of the logarithm, without load.
+    pub(super) mean: f64,
+    /// Its uncertainty.
+    pub(super) variance: f64,
+    /// Covariance with the load.
+    pub(super) with_load: f64,
+}
+
+/// Both levels and the load, which is a standard normal number while nothing is
+/// known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Belief {
+    ttft: Level,
+    itl: Level,
+    /// Covariance of the levels.
+    cross: f64,
+    pub(super) load: f64,
+    pub(super) load_variance: f64,
+}
+
+impl Belief {
+    pub(super) fn assumed() -> Self {
+        let level = |seconds: f64| Level { mean: seconds.ln(), variance: ASSUMED_VARIANCE, with_load: 0.0 };
+        Belief {
+            ttft: level(ASSUMED_TTFT),
+            itl: level(ASSUMED_ITL),
+            cross: 0.0,
+            load: 0.0,
+            load_variance: 1.0,
+        }
+    }
+
+    pub(super) fn level(&self, kind: Kind) -> Level {
+        match kind {
+            Kind::Ttft => self.ttft,
+            Kind::Itl => self.itl,
+        }
+    }
+
+    /// The same when `passed` has passed.
+    #[must_use]
+    pub(super) fn later(self, passed: Duration) -> Belief {
+        let seconds = passed.as_secs_f64();
+        let kept = (-seconds / LOAD_LASTS).exp();
+        let level = |level: Level| Level {
+            mean: level.mean,
+            variance: (level.variance + DRIFT * seconds).min(level.variance.max(LOST)),
+            with_load: level.with_load * kept,
+        };
+        Belief {
+            ttft: level(self.ttft),
+            itl: level(self.itl),
+            cross: self.cross,
+            load: self.load * kept,
+            load_variance: 1.0 + kept * kept * (self.load_variance - 1.0),
+        }
+    }
+
+    /// Learns that what was measured (the level of `kind` and `loading` times
+    /// the load, with noise of variance `noise`) deviates by `error` from what
+    /// was believed.
+    pub(super) fn learn(&mut self, kind: Kind, loading: f64, noise: f64, error: f64) {
+        let (own, other) = match kind {
+            Kind::Ttft => (&mut self.ttft, &mut self.itl),
+            Kind::Itl => (&mut self.itl, &mut self.ttft),
+        };
+        // How each state goes together with what was measured.
+        let with_own = own.variance + loading * own.with_load;
+        let with_other = self.cross + loading * other.with_load;
+        let with_load = own.with_load + loading * self.load_variance;
+        let total = with_own + loading * with_load + noise;
+        let step = error / total;
+        own.mean += with_own * step;
+        other.mean += with_other * step;
+        self.load += with_load * step;
+        own.variance -= with_own * with_own / total;
+        other.variance -= with_other * with_other / total;
+        self.load_variance -= with_load * with_load / total;
+        own.with_load -= with_own * with_load / total;
+        other.with_load -= with_other * with_load / total;
+        self.cross -= with_own * with_other / total;
+    }
+}
