@@ -15,11 +15,11 @@
 //! |---|---|---|---|
 //! | 1 | authenticate | headers become a caller | [`accounts::keys`] |
 //! | 2 | read | bytes become a request; the bytes are kept | [`request`] |
-//! | 3 | gather | endpoints become candidates and rejects | [`market::gather`] |
-//! | 4 | score | each candidate gets its price in USD, term by term | [`market::score`] |
-//! | 5 | decide | scored candidates become an order | [`market::decide`] |
+//! | 3 | gather | endpoints become candidates and rejects | [`market::gather()`] |
+//! | 4 | score | each candidate gets its price in USD, term by term | [`market::score()`] |
+//! | 5 | decide | scored candidates become an order | [`market::decide()`] |
 //! | 6 | reserve | the worst case is held | [`accounts::reserve`] |
-//! | 7 | attempt | the order becomes first content, or the last failure | [`dispatch::run`] |
+//! | 7 | attempt | the order becomes first content, or the last failure | [`dispatch::run()`] |
 //! | 8 | relay | upstream bytes become the caller's, watched | [`dispatch::relay`] |
 //! | 9 | settle | how it went teaches books, metrics, log; exactly once | [`dispatch::ticket`] |
 //!

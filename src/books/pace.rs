@@ -5,7 +5,7 @@
 //! told apart, because they last for different lengths of time:
 //!
 //! - the *level* of each kind of time (to the first token, between tokens), which
-//!   wanders over hours;
+//!   wanders over hours and returns to what is usual;
 //! - the *load*, which comes and goes within a minute or two and slows the first
 //!   token and the others alike;
 //! - *chance*, which is another for every answer.

@@ -1,6 +1,6 @@
 //! Reads a text in one pass, from left to right.
 //!
-//! [`Raw`](super::Raw) is convenient, but looking into a value that has been
+//! [`Raw`] is convenient, but looking into a value that has been
 //! found means crossing it again, once for every level. A cursor is at one place
 //! and never goes back: the reader enters the containers it wants to see into
 //! and crosses the others whole.

@@ -202,6 +202,17 @@ impl Metrics {
         for reason in ["connections", "draining"] {
             self.shed.with_label_values(&[reason]);
         }
+        for reason in Failure::LABELS {
+            self.retries.with_label_values(&[reason]);
+            self.fallbacks.with_label_values(&[reason]);
+        }
+        for result in ["won", "lost"] {
+            self.hedges.with_label_values(&[result]);
+        }
+        for scope in ["key", "customer", "organisation"] {
+            self.budget_denied.with_label_values(&[scope]);
+        }
+        self.revenue.with_label_values(&["none"]);
     }
 
     /// The handles of one endpoint.

@@ -20,6 +20,14 @@ const ASSUMED_VARIANCE: f64 = 1.0;
 const DRIFT: f64 = 5e-5;
 /// A level becomes no more uncertain than this by wandering alone.
 const LOST: f64 = 1.0;
+/// Seconds after which a level is back to 37 % of its distance from the usual one.
+/// Trouble passes, and whoever had it would otherwise be avoided for good: nobody
+/// asks, so nobody learns that it is over.
+const UNUSUAL_LASTS: f64 = 1800.0;
+/// The usual level is the mean of about so many answers …
+const USUAL_ANSWERS: f64 = 400.0;
+/// … together with the assumption, which counts as so many.
+const ASSUMED_ANSWERS: f64 = 4.0;
 /// Seconds after which a load is down to 37 %.
 const LOAD_LASTS: f64 = 60.0;
 
@@ -28,6 +36,9 @@ const LOAD_LASTS: f64 = 60.0;
 pub(super) struct Level {
     /// Mean of the logarithm, without load.
     pub(super) mean: f64,
+    /// What it usually is, and from how many answers that is known.
+    usual: f64,
+    answers: f64,
     /// Its uncertainty.
     pub(super) variance: f64,
     /// Covariance with the load.
@@ -48,7 +59,13 @@ pub(super) struct Belief {
 
 impl Belief {
     pub(super) fn assumed() -> Self {
-        let level = |seconds: f64| Level { mean: seconds.ln(), variance: ASSUMED_VARIANCE, with_load: 0.0 };
+        let level = |seconds: f64| Level {
+            mean: seconds.ln(),
+            usual: seconds.ln(),
+            answers: 0.0,
+            variance: ASSUMED_VARIANCE,
+            with_load: 0.0,
+        };
         Belief {
             ttft: level(ASSUMED_TTFT),
             itl: level(ASSUMED_ITL),
@@ -70,10 +87,12 @@ impl Belief {
     pub(super) fn later(self, passed: Duration) -> Belief {
         let seconds = passed.as_secs_f64();
         let kept = (-seconds / LOAD_LASTS).exp();
+        let left = (-seconds / UNUSUAL_LASTS).exp();
         let level = |level: Level| Level {
-            mean: level.mean,
+            mean: level.usual + (level.mean - level.usual) * left,
             variance: (level.variance + DRIFT * seconds).min(level.variance.max(LOST)),
             with_load: level.with_load * kept,
+            ..level
         };
         Belief {
             ttft: level(self.ttft),
@@ -92,6 +111,8 @@ impl Belief {
             Kind::Ttft => (&mut self.ttft, &mut self.itl),
             Kind::Itl => (&mut self.itl, &mut self.ttft),
         };
+        own.answers = (own.answers + 1.0).min(USUAL_ANSWERS);
+        own.usual += (own.mean + error - own.usual) / (own.answers + ASSUMED_ANSWERS);
         // How each state goes together with what was measured.
         let with_own = own.variance + loading * own.with_load;
         let with_other = self.cross + loading * other.with_load;
