@@ -4,6 +4,7 @@ pub mod generation;
 pub mod listen;
 pub mod lookup;
 pub mod reload;
+pub mod statistics;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -168,6 +169,9 @@ impl App {
             metrics,
         });
         let books = Books::new(circuit(&settings));
+        if let Some(file) = &settings.statistics {
+            statistics::restore(&books, file, shared.now());
+        }
         let trust = Trust::mozilla().map_err(StartError::Tls)?;
         let clients = Mutex::default();
         let first =
@@ -251,6 +255,7 @@ impl App {
         ));
         own.spawn(reload::watch(self.clone(), self.stop.clone()));
         own.spawn(reload::follow_prices(self.clone(), self.stop.clone()));
+        own.spawn(statistics::keep(self.clone(), self.kill.clone()));
         own.spawn(publish(self.clone(), self.kill.clone()));
         let connections = self.connections.clone();
         listen::serve(api.0, api.1, limits, self.stop.clone(), self.kill.clone(), connections).await;
@@ -291,6 +296,14 @@ impl App {
         self.shared.decisions.flush(Duration::from_secs(2));
         // The process may be gone a moment after this.
         self.kill.cancel();
+    }
+
+    /// Keeps what has been learnt of endpoints, where that is wanted.
+    fn save_statistics(&self) -> std::io::Result<()> {
+        match &self.started_with.statistics {
+            Some(file) => statistics::save(&self.books, file, self.shared.now()),
+            None => Ok(()),
+        }
     }
 
     fn client(&self, provider: &Provider) -> HttpClient {

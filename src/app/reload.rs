@@ -192,6 +192,9 @@ fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded 
     if then.decisions != now.decisions {
         needs_restart.push("decisions".to_owned());
     }
+    if then.statistics != now.statistics {
+        needs_restart.push("statistics".to_owned());
+    }
     let fixed = |settings: &Settings| {
         let router = &settings.router;
         let retries = (router.attempts, router.retry_budget.to_bits(), router.retry_min_per_second);

@@ -69,7 +69,8 @@ impl Demo {
 
 /// The configuration of a gateway for a simulated market.
 fn configuration(sim: &Sim) -> String {
-    let mut text = String::new();
+    // The simulated market begins anew each time, and so does what is learnt of it.
+    let mut text = "[statistics]\nfile = \"\"\n".to_owned();
     let mut names: Vec<&str> = Vec::new();
     for provider in sim.providers() {
         let spec = provider.spec();

@@ -38,6 +38,8 @@ pub struct Raw {
     pub log: Log,
     /// What is kept of decisions.
     pub decisions: Decisions,
+    /// What has been learnt of endpoints.
+    pub statistics: Statistics,
     /// How providers are chosen, retried and rested.
     pub router: Router,
     /// Accounts at vendors, by name.
@@ -222,6 +224,20 @@ pub struct Decisions {
 impl Default for Decisions {
     fn default() -> Self {
         Decisions { keep: 100_000, export: None }
+    }
+}
+
+/// What has been learnt of endpoints.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Statistics {
+    /// Where it is kept, so that it survives a restart; empty: nowhere.
+    pub file: PathBuf,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Statistics { file: PathBuf::from("data/statistics.json") }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub log: Log,
     /// What is kept of decisions.
     pub decisions: Decisions,
+    /// Where what has been learnt of endpoints is kept; nowhere when `None`.
+    pub statistics: Option<PathBuf>,
     /// How providers are chosen, retried and rested.
     pub router: Router,
 }
@@ -177,6 +179,7 @@ pub(super) fn check(raw: &Raw, objectives: &Objectives, check: &mut Check<'_>) -
         admin: admin(raw, check),
         store,
         log: Log { level: raw.log.level.clone(), format: raw.log.format, file: raw.log.file.clone() },
+        statistics: Some(raw.statistics.file.clone()).filter(|file| !file.as_os_str().is_empty()),
         decisions: Decisions {
             keep: usize::try_from(raw.decisions.keep).unwrap_or(usize::MAX),
             export: raw.decisions.export.clone(),

@@ -55,7 +55,8 @@ impl PicoUsd {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "displays are approximate")]
     pub fn usd_per_mtok(self) -> f64 {
-        self.0 as f64 * 1e-6
+        // Divided, not multiplied: 0.14 is to be read as 0.14.
+        self.0 as f64 / 1e6
     }
 }
 
@@ -103,7 +104,7 @@ impl NanoUsd {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "displays are approximate")]
     pub fn usd(self) -> f64 {
-        self.0 as f64 * 1e-9
+        self.0 as f64 / 1e9
     }
 }
 
@@ -144,6 +145,9 @@ mod tests {
     fn price_lists_become_whole_pico_dollars() {
         assert_eq!(PicoUsd::from_usd_per_mtok(0.15), Some(PicoUsd(150_000)));
         assert_eq!(PicoUsd::from_usd_per_mtok(0.0), Some(PicoUsd(0)));
+        for usd in [0.14, 0.28, 0.1, 2.675] {
+            assert_eq!(PicoUsd::from_usd_per_mtok(usd).unwrap().usd_per_mtok().to_string(), usd.to_string());
+        }
         for bad in [-0.01, f64::NAN, f64::INFINITY, 1e9] {
             assert_eq!(PicoUsd::from_usd_per_mtok(bad), None, "{bad}");
         }
