@@ -42,7 +42,7 @@ const LATER: &[&str] = &[
 /// All routes of the admin listener.
 pub fn router(app: App) -> Router {
     let mut closed = Router::new()
-        .route("/", get(front))
+        .route("/", get(front).fallback(wrong_method))
         .route("/admin/v1/reload", post(reload::reload).fallback(wrong_method))
         .route("/admin/v1/explain", post(explain::explain).fallback(wrong_method))
         .route("/admin/v1/providers", get(providers::list).fallback(wrong_method))
@@ -54,9 +54,9 @@ pub fn router(app: App) -> Router {
     }
     let closed = closed.fallback(unknown).layer(from_fn_with_state(app.clone(), guard));
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/livez", get(|| async { "ok\n" }).fallback(wrong_method))
+        .route("/readyz", get(health::ready).fallback(wrong_method))
+        .route("/metrics", get(health::metrics).fallback(wrong_method))
         .merge(closed)
         .with_state(app)
 }

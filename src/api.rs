@@ -82,9 +82,9 @@ impl Answer for Front {
 /// trailing slash (see [`normalise`]).
 fn router(app: App) -> Router {
     let mut router = Router::new()
-        .route("/", get(|| async { "Merit\n" }))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready));
+        .route("/", only(get(|| async { "Merit\n" })))
+        .route("/livez", only(get(|| async { "ok\n" })))
+        .route("/readyz", only(get(ready)));
     for prefix in ["", "/v1"] {
         let both = |path: &str| format!("{prefix}{path}");
         router = router

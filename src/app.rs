@@ -123,7 +123,7 @@ pub enum StartError {
     /// The pepper's file.
     Pepper(PathBuf, std::io::Error),
     /// The log's file.
-    Log(std::io::Error),
+    Log(&'static str, std::io::Error),
     /// A listener's address.
     Listen(SocketAddr, std::io::Error),
     /// The TLS library.
@@ -137,8 +137,12 @@ impl std::fmt::Display for StartError {
             StartError::Pepper(path, error) => {
                 write!(f, "the pepper {}, by which callers' keys are known: {error}", path.display())
             }
-            StartError::Log(error) => write!(f, "the log: {error}"),
-            StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            StartError::Log(what, error) => write!(f, "{what} cannot be written: {error}"),
+            StartError::Listen(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error}; other addresses are set in the configuration, or with \
+                 --set server.listen=127.0.0.1:18080 --set server.admin=127.0.0.1:19090"
+            ),
             StartError::Tls(error) => write!(f, "TLS: {error}"),
         }
     }
@@ -343,7 +347,7 @@ fn open_log(settings: &Settings, redactor: &Arc<Redactor>, metrics: &Metrics) ->
     };
     let file = settings.log.file.as_deref();
     let log = Log::start(format, file, Arc::clone(redactor), metrics.log_dropped.clone())
-        .map_err(StartError::Log)?;
+        .map_err(|error| StartError::Log("the log", error))?;
     log.0.install(&settings.log.level);
     Ok(log.0)
 }
@@ -355,7 +359,7 @@ fn open_export(
 ) -> Result<Option<Log>, StartError> {
     let Some(file) = settings.decisions.export.as_deref() else { return Ok(None) };
     let started = Log::start(Format::Json, Some(file), Arc::clone(redactor), metrics.log_dropped.clone());
-    Ok(Some(started.map_err(StartError::Log)?.0))
+    Ok(Some(started.map_err(|error| StartError::Log("decisions.export", error))?.0))
 }
 
 fn retry(settings: &Settings) -> RetrySettings {

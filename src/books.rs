@@ -147,6 +147,8 @@ impl Books {
         }
         for (identity, mut state) in snapshot.endpoints {
             state.shift(age, now);
+            // The credential may be another one now.
+            state.new_credential();
             let known = self.live.read().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned();
             match known {
                 Some(live) => live.replace(state),
@@ -207,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_forgets_what_was_held_against_a_credential() {
+        let before = Books::new(CircuitSettings::default());
+        let live = before.live(&"a/m".into(), &"m".into());
+        live.record(&Sample { failure: Some(Failure::Key { status: 401 }), ..Sample::default() }, SECOND);
+        assert!(live.view(0, 0, SECOND * 2).resting.is_some());
+        let after = Books::new(CircuitSettings::default());
+        after.restore(before.snapshot(SECOND * 2), SECOND, SECOND);
+        assert_eq!(after.live(&"a/m".into(), &"m".into()).view(0, 0, SECOND).resting, None);
+    }
+
+    #[test]
     fn a_restart_forgets_nothing_but_what_is_under_way() {
         let before = Books::new(CircuitSettings::default());
         let live = before.live(&"a/m".into(), &"m".into());
@@ -215,8 +228,8 @@ mod tests {
             live.record(&slow, SECOND * 1000);
         }
         live.begin();
-        let quota = Sample { failure: Some(Failure::QuotaExhausted), ..Sample::default() };
-        live.record(&quota, SECOND * 1000);
+        let limited = Failure::RateLimited { retry_after: Some(SECOND * 50) };
+        live.record(&Sample { failure: Some(limited), ..Sample::default() }, SECOND * 1000);
         before.lengths(&"m".into()).record(0, 5000);
         let text = serde_json::to_string(&before.snapshot(SECOND * 1001)).unwrap();
 
@@ -231,6 +244,7 @@ mod tests {
             view.resting.map(|rest| rest.until.saturating_sub(SECOND).as_millis()),
             then.resting.map(|rest| rest.until.saturating_sub(SECOND * 1011).as_millis())
         );
+        assert!(view.resting.is_some());
         let expected = |books: &Books| books.lengths(&"m".into()).expected(0, None);
         assert!((expected(&after) - expected(&before)).abs() < 1e-9);
     }

@@ -17,7 +17,7 @@ use crate::books::Circuit;
 use crate::catalog::Dialect;
 
 /// `GET /readyz`, with `?verbose` as JSON.
-pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> Response {
+pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let draining = app.is_draining();
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let verbose =
@@ -32,18 +32,21 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery) -> Respons
         .iter()
         .filter(|endpoint| {
             let view = generation.fleet.member(endpoint.id).live.view(0, 0, now);
-            !matches!(view.circuit, Circuit::Closed)
+            !matches!(view.circuit, Circuit::Closed) || view.resting.is_some()
         })
         .map(|endpoint| endpoint.identity.as_ref())
         .collect();
+    // Problems quote the configuration: that is for operators.
     let rejected = app.last_rejected();
+    let shown = rejected.as_deref().filter(|_| permitted(&app, &headers).is_ok());
+    let shown = shown.map(|text| app.shared.redactor.clean(text).into_owned());
     let body = json!({
         "status": if draining { "draining" } else { "ok" },
         "version": env!("CARGO_PKG_VERSION"),
         "config": {
             "generation": generation.number,
             "stale": rejected.is_some(),
-            "rejected": rejected,
+            "rejected": shown,
             "files": generation.loaded.files,
         },
         "inflight": app.shared.metrics.inflight.get(),

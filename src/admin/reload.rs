@@ -18,8 +18,9 @@ pub async fn reload(State(app): State<App>, RawQuery(query): RawQuery) -> Respon
     match app.reload(dry_run).await {
         Ok(report) => Json(report).into_response(),
         Err(error) => {
+            let plural = if error.problems.len() == 1 { "" } else { "s" };
             let message =
-                format!("the configuration has {} problems and was not loaded", error.problems.len());
+                format!("the configuration has {} problem{plural} and was not loaded", error.problems.len());
             let mut told = Error::invalid_request(message, None);
             let problems: Vec<_> = error
                 .problems

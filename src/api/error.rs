@@ -96,11 +96,11 @@ impl Error {
     /// 404: no such model or route; near names are offered.
     #[must_use]
     pub fn model_not_found(model: &str, near: &[&str]) -> Self {
-        let mut message = format!("the model {model:?} does not exist");
+        let mut message = format!("the model {model:?} does not exist; GET /v1/models lists those that do");
         if let Some((last, others)) = near.split_last() {
             let mut names: Vec<String> = others.iter().map(|name| format!("{name:?}")).collect();
             names.push(if names.is_empty() { format!("{last:?}") } else { format!("or {last:?}") });
-            message = format!("{message}; did you mean {}?", names.join(", "));
+            message = format!("the model {model:?} does not exist; did you mean {}?", names.join(", "));
         }
         let error = Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message);
         Error { param: Some("model".to_owned()), ..error }
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn near_names_are_offered() {
         let message = |near: &[&str]| Error::model_not_found("gpt4", near).message;
-        assert_eq!(message(&[]), r#"the model "gpt4" does not exist"#);
+        assert_eq!(message(&[]), r#"the model "gpt4" does not exist; GET /v1/models lists those that do"#);
         assert!(message(&["gpt-4"]).ends_with(r#"did you mean "gpt-4"?"#));
         assert!(message(&["a", "b"]).ends_with(r#"did you mean "a", or "b"?"#));
     }

@@ -69,6 +69,9 @@ pub fn error(mut ticket: Ticket, error: &Error, dialect: Dialect) -> Response {
     ticket.outcome = error.outcome;
     ticket.status = error.status.as_u16();
     ticket.error = Some(error.code);
+    if error.code == "shutting_down" {
+        ticket.shared.metrics.shed.with_label_values(&["draining"]).inc();
+    }
     let exposed = ticket.caller.as_ref().is_some_and(|caller| caller.expose == Expose::Full);
     let mut response = match (&error.details, exposed) {
         (Some(_), false) => Error { details: None, ..error.clone() }.response(dialect),
@@ -109,9 +112,9 @@ pub fn event(ticket: Option<&mut Ticket>, failure: &Failure) -> Bytes {
     clean(ticket, &mut told);
     ticket.error = Some(told.code);
     ticket.status = 200;
-    ticket.outcome = match ticket.served {
-        Some(_) => Outcome::Truncated,
-        None => told.outcome,
+    ticket.outcome = match (&ticket.served, ticket.ttft) {
+        (Some(_), Some(_)) => Outcome::Truncated,
+        _ => told.outcome,
     };
     told.event()
 }

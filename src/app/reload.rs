@@ -117,9 +117,10 @@ impl App {
         }
         tracing::info!(generation = number, added = ?report.added, removed = ?report.removed, "configuration reloaded");
         self.forget_clients(&new);
-        self.forget_series(&old, &new);
         new.fleet.wake(&old.fleet);
-        self.current.store(Arc::new(new));
+        let new = Arc::new(new);
+        self.current.store(Arc::clone(&new));
+        self.forget_series(&old, &new);
         report.generation = number;
         Ok(report)
     }

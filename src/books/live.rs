@@ -186,12 +186,19 @@ impl Live {
         match (sample.ttft, &sample.failure) {
             (Some(ttft), _) => state.pace.learn_first(ttft, size, now),
             (None, None) => state.learn_whole(sample, now),
-            (None, Some(failure)) if gave_up_waiting(failure) => {
+            // A whole answer that was not waited for says nothing about first tokens.
+            (None, Some(failure)) if sample.streamed && gave_up_waiting(failure) => {
                 state.pace.learn_longer(sample.seconds, size, now);
             }
             (None, Some(_)) => {}
         }
         self.finish(&mut state, sample, now);
+    }
+
+    /// Another endpoint with the same credential was refused because of it: this
+    /// one would be too, and rests without being asked.
+    pub fn credential_refused(&self, now: Duration) {
+        self.lock().rest.begin(Why::Key, None, self.random(), now);
     }
 
     /// An attempt is over whose first content was recorded when it came.
@@ -330,6 +337,11 @@ impl State {
         if tokens > 0.0 {
             self.pace.learn_next(between * factor, Part::Whole, now);
         }
+    }
+
+    /// See [`Rest::new_credential`].
+    pub(super) fn new_credential(&mut self) {
+        self.rest.new_credential();
     }
 
     /// Lets everything fade until `until`, and calls that moment `at`.

@@ -86,7 +86,8 @@ fn connect(loaded: &Loaded) -> ExitCode {
             let mut failed = 0_u32;
             for provider in &loaded.catalog.providers {
                 match models(&client, provider).await {
-                    Ok(()) => say(&format!("{}: reachable, key accepted", provider.name)),
+                    Ok(()) if provider.key.is_none() => say(&format!("{}: reachable", provider.name)),
+                    Ok(()) => say(&format!("{}: reachable, and lists its models to this key", provider.name)),
                     Err(problem) => {
                         failed += 1;
                         complain(&format!("{}: {problem}", provider.name));

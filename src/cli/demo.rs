@@ -26,12 +26,16 @@ pub struct Demo {
 
 /// Pause between two requests of the demo's own traffic.
 const TRICKLE: Duration = Duration::from_millis(1500);
-/// What the demo asks, in turn: name, question, whether as a stream.
-const QUESTIONS: [(&str, &str, bool); 4] = [
-    ("auto", "What is a merit order?", true),
-    ("sim-small", "Say hello.", false),
-    ("sim-large", "Explain marginal cost to a child.", true),
-    ("auto", "Which plant runs next?", false),
+type Question = (&'static str, &'static str, &'static str, bool);
+/// What the demo asks, in turn: name, question, objective, whether as a stream.
+/// Different callers value different things, so all providers get their share.
+const QUESTIONS: [Question; 6] = [
+    ("auto", "What is a merit order?", "balanced", true),
+    ("sim-small", "Say hello.", "cheapest", false),
+    ("sim-large", "Explain marginal cost to a child.", "best", true),
+    ("auto", "Which plant runs next?", "fastest", true),
+    ("sim-large", "Why is the dearest plant the last?", "cheapest", false),
+    ("sim-small", "Count to ten.", "balanced", true),
 ];
 
 impl Demo {
@@ -70,7 +74,8 @@ impl Demo {
 /// The configuration of a gateway for a simulated market.
 fn configuration(sim: &Sim) -> String {
     // The simulated market begins anew each time, and so does what is learnt of it.
-    let mut text = "[statistics]\nfile = \"\"\n".to_owned();
+    // Nobody else sends requests here: there is no reason to wait for them.
+    let mut text = "[statistics]\nfile = \"\"\n[server]\ndrain_delay = \"0s\"\n".to_owned();
     let mut names: Vec<&str> = Vec::new();
     for provider in sim.providers() {
         let spec = provider.spec();
@@ -130,7 +135,7 @@ Ctrl-C ends it."
 async fn trickle(app: App) {
     let Ok(client) = gateway::client(Duration::from_secs(120)) else { return };
     let url = format!("http://{}/v1/chat/completions", app.generation().settings.server.listen);
-    for (model, question, stream) in QUESTIONS.into_iter().cycle() {
+    for (model, question, objective, stream) in QUESTIONS.into_iter().cycle() {
         tokio::time::sleep(TRICKLE).await;
         if app.is_draining() {
             return;
@@ -138,6 +143,7 @@ async fn trickle(app: App) {
         let body = json!({
             "model": model,
             "stream": stream,
+            "merit": { "objective": objective },
             "messages": [{ "role": "user", "content": question }],
         });
         let sent =

@@ -239,8 +239,11 @@ async fn until_content(
             true
         };
         if ended || decoder.watch().content_events > 0 {
-            let body = (!ended).then_some(body);
-            return Ok(Upstream::new(body, decoder, out, scrub));
+            let mut upstream = Upstream::new(Some(body), decoder, out, scrub);
+            if ended {
+                upstream.end();
+            }
+            return Ok(upstream);
         }
         if out.iter().map(Bytes::len).sum::<usize>() > MOST_HELD {
             return Err(Failure::Protocol { detail: "too much before any content" });

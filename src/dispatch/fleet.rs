@@ -80,6 +80,17 @@ impl Fleet {
         }
     }
 
+    /// Has all endpoints rest that would present the credential which was just
+    /// refused at `id`.
+    pub fn credential_refused(&self, id: EndpointId, now: Duration) {
+        let provider = &self.catalog.endpoint(id).provider;
+        for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
+            if endpoint.id != id && Arc::ptr_eq(&endpoint.provider, provider) {
+                member.live.credential_refused(now);
+            }
+        }
+    }
+
     /// The member of that id.
     ///
     /// # Panics

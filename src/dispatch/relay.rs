@@ -133,6 +133,10 @@ impl Relay {
             Answer::Stream(upstream) => {
                 let content_events = upstream.decoder.watch().content_events;
                 let now = Instant::now();
+                let finished = !upstream.ended && upstream.decoder.watch().finish.is_some();
+                if finished {
+                    self.timer.as_mut().reset(now + flowing::AFTER_FINISH);
+                }
                 self.state = State::Flowing(Box::new(Flowing {
                     ticket,
                     flight: won.flight,
@@ -141,7 +145,7 @@ impl Relay {
                     last_event: now,
                     last_content: now,
                     content_events,
-                    finished: false,
+                    finished,
                 }));
             }
             // A stream is only asked for as a stream, so this does not happen;
@@ -172,7 +176,7 @@ impl Relay {
         let only_silent = matches!(failure, Failure::Stalled | Failure::Truncated);
         let mut out = Vec::new();
         if only_silent && flowing.upstream.decoder.end_of_input(&mut out).is_ok() {
-            flowing.upstream.ready.extend(out);
+            flowing.upstream.push(out);
             flowing.upstream.ended = true;
             flowing.upstream.body = None;
             return;
@@ -213,7 +217,9 @@ impl Relay {
         // Settled before the last bytes leave: whoever has seen them can ask
         // for the decision.
         flowing.ticket.settle();
-        self.state = State::Last(out.into());
+        // These bytes too may carry what the upstream said.
+        flowing.upstream.push(out);
+        self.state = State::Last(std::mem::take(&mut flowing.upstream.ready));
     }
 
     /// The timer is coarse: it is not moved with every event, but looks around
@@ -234,6 +240,7 @@ impl Relay {
             self.last_write = now;
         }
         let idle_at = match &self.state {
+            State::Flowing(flowing) if flowing.finished => flowing.last_event + flowing::AFTER_FINISH,
             State::Flowing(flowing) => flowing.last_content + flowing.idle,
             State::Waiting(_) | State::Last(_) => now + self.settings.keep_alive,
         };

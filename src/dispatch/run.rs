@@ -15,7 +15,7 @@ use super::retry::{Kind, Plan, backoff, worst};
 use super::ticket::Ticket;
 use crate::accounts::Expose;
 use crate::books::{Live, Pass};
-use crate::catalog::EndpointId;
+use crate::catalog::{EndpointId, Provider};
 use crate::dialect::Style;
 use crate::outcome::{Failure, Next};
 use crate::telemetry::metrics::OTHER;
@@ -49,9 +49,15 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
     shared.retries.deposit();
     let mut plan = Plan::new(decision.order.len());
     let mut failures: Vec<Failure> = Vec::new();
+    // Providers that refused our credential: their other models would too.
+    let mut refused_by: Vec<Arc<Provider>> = Vec::new();
     while failures.len() < shared.retry.attempts as usize {
         let Some(step) = plan.step() else { break };
         let Some(candidate) = decision.ranked().nth(step.candidate) else { break };
+        let provider = &ticket.fleet.catalog.endpoint(candidate.id).provider;
+        if refused_by.iter().any(|refused| Arc::ptr_eq(refused, provider)) {
+            continue;
+        }
         let live = Arc::clone(&ticket.fleet.member(candidate.id).live);
         let pass = live.try_pass(shared.now());
         // Where circuits have left nobody, asking one is better than asking none.
@@ -82,6 +88,11 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
             Ok(won) => return (ticket, Ok(won)),
             Err(failure) => {
                 let hopeless = failure.next() == Next::Stop;
+                // A 403 may be about this model alone.
+                if matches!(failure, Failure::Key { status: 401 }) {
+                    ticket.fleet.credential_refused(candidate.id, shared.now());
+                    refused_by.push(Arc::clone(&ticket.fleet.catalog.endpoint(candidate.id).provider));
+                }
                 plan.failed(step.candidate, &failure);
                 failures.push(failure);
                 if hopeless {

@@ -174,6 +174,9 @@ impl Ticket {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        if std::thread::panicking() {
+            (self.outcome, self.status, self.error) = (Outcome::Internal, 500, Some("internal_error"));
+        }
         self.abandon(&Failure::CallerGone);
         drop(self.reservation.take());
         let total = self.started.elapsed();

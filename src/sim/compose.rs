@@ -265,10 +265,14 @@ fn error_body(brief: &Brief<'_>) -> String {
     brief.speech.error(complaint, brief.behaviour).to_string()
 }
 
-/// 512 bytes that are nothing, the same for the same number.
+/// 512 bytes that are nothing, the same for the same number. By the first no
+/// reader can take them for the beginning of something.
 fn fastrand_bytes(seed: u64) -> Bytes {
     let mut bytes = vec![0; 512];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    if let Some(first) = bytes.first_mut() {
+        *first = 0x01;
+    }
     bytes.into()
 }
 

@@ -79,7 +79,12 @@ impl Log {
         dropped: IntCounter,
     ) -> io::Result<(Log, JoinHandle<()>)> {
         let sink: Box<dyn Write + Send> = match file {
-            Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+            Some(path) => {
+                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    std::fs::create_dir_all(folder)?;
+                }
+                Box::new(OpenOptions::new().create(true).append(true).open(path)?)
+            }
             None => Box::new(io::stdout()),
         };
         let terminal = file.is_none() && io::IsTerminal::is_terminal(&io::stdout());

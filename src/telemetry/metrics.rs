@@ -193,15 +193,11 @@ impl Metrics {
         for result in ["ok", "rejected"] {
             self.reloads.with_label_values(&[result]);
         }
-        for component in ["request", "task"] {
-            self.panics.with_label_values(&[component]);
-        }
+        self.panics.with_label_values(&["request"]);
         for reason in ["missing", "invalid", "cancelled"] {
             self.usage_estimated.with_label_values(&[reason]);
         }
-        for reason in ["connections", "draining"] {
-            self.shed.with_label_values(&[reason]);
-        }
+        self.shed.with_label_values(&["draining"]);
         for reason in Failure::LABELS {
             self.retries.with_label_values(&[reason]);
             self.fallbacks.with_label_values(&[reason]);

@@ -69,6 +69,25 @@ fn the_cheapest_and_the_fastest_win_where_that_is_wanted() -> Fallible<()> {
 }
 
 #[test]
+fn a_refused_key_costs_one_attempt_however_many_models_it_is_for() -> Fallible<()> {
+    let cheap = ProviderSpec { key: Some("the-right-key".to_owned()), ..ProviderSpec::named("cheap") };
+    let names = ["a", "b", "c", "d", "e"];
+    let cheap = names.iter().fold(cheap, |spec, name| spec.model(name, 0.1, 0.2, 0.8));
+    let market = Market::start(vec![cheap, ProviderSpec::named("dear").model("z", 50.0, 50.0, 0.5)])?;
+    let config = market.config().replace("the-right-key", "another-key-altogether");
+    let route = "[[routes]]\nname = \"auto\"\nmodels = [\"a\", \"b\", \"c\", \"d\", \"e\", \"z\"]\n";
+    let gateway = Gateway::start(&format!("{config}{route}"))?;
+    let answer = gateway.chat_as(&[], &with_objective("auto", "cheapest"))?;
+    assert_eq!(answer.must("x-merit-provider")?, "dear");
+    assert_eq!(answer.must("x-merit-attempts")?, "2", "the key was refused once, and that was enough");
+    let resting = gateway.state()?.pointer("/degraded").and_then(Value::as_array).map_or(0, Vec::len);
+    assert_eq!(resting, names.len(), "all endpoints of that key rest");
+    let answer = gateway.chat_as(&[], &with_objective("auto", "cheapest"))?;
+    assert_eq!(answer.must("x-merit-attempts")?, "1");
+    Ok(())
+}
+
+#[test]
 fn a_route_lets_models_compete() -> Fallible<()> {
     let market = Market::start(vec![
         ProviderSpec::named("one").model("small", 0.1, 0.2, 0.3),

@@ -34,6 +34,7 @@ impl Error {
                     message,
                     upstream_code: Some("insufficient_quota".to_owned()),
                     should_retry: false,
+                    retry_after: None,
                     ..error
                 }
             }
@@ -136,6 +137,13 @@ mod tests {
             let error = Error::from_failure(&failure, Expose::Full);
             assert!(error.status.is_server_error(), "{failure:?} gives {}", error.status);
         }
+    }
+
+    #[test]
+    fn an_exhausted_quota_is_not_to_be_waited_for() {
+        let response = Error::from_failure(&Failure::QuotaExhausted, Expose::Full).response(Dialect::OpenAi);
+        assert!(!response.headers().contains_key("retry-after"));
+        assert_eq!(response.headers()["x-should-retry"], "false");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -62,7 +62,7 @@ impl<A: Answer> hyper::service::Service<Request<Incoming>> for Serve<A> {
         if request.version() == http::Version::HTTP_2 {
             self.watch.multiplexed.store(true, Relaxed);
         }
-        let guard = Some(Busy(Arc::clone(&self.watch)));
+        let guard = Some(Busy { watch: Arc::clone(&self.watch), unread: self.watch.follow() });
         Guarded { answering: self.answer.answer(request, &self.watch.closing), guard }
     }
 }
@@ -83,7 +83,8 @@ impl Future for Guarded {
             Err(_) => panicked(),
         };
         let guard = self.guard.take();
-        Poll::Ready(Ok(response.map(|body| Tracked { body, _guard: guard })))
+        guard.iter().for_each(Busy::waits);
+        Poll::Ready(Ok(response.map(|body| Tracked { body, guard })))
     }
 }
 
@@ -96,18 +97,38 @@ fn panicked() -> Response<Body> {
     response
 }
 
-struct Busy(Arc<Watch>);
+struct Busy {
+    watch: Arc<Watch>,
+    /// See [`Watch::follow`].
+    unread: Option<Arc<AtomicU64>>,
+}
+
+impl Busy {
+    /// From now on the answer waits to be taken.
+    fn waits(&self) {
+        if let Some(unread) = &self.unread {
+            unread.store(self.watch.now(), Relaxed);
+        }
+    }
+
+    /// The answer is asked for more.
+    fn is_taken(&self) {
+        if let Some(unread) = &self.unread {
+            unread.store(0, Relaxed);
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.request_ends();
+        self.watch.request_ends();
     }
 }
 
 /// A response body that keeps its connection marked as busy.
 pub(super) struct Tracked {
     body: Body,
-    _guard: Option<Busy>,
+    guard: Option<Busy>,
 }
 
 impl std::fmt::Debug for Tracked {
@@ -124,8 +145,13 @@ impl http_body::Body for Tracked {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(context)))
-            .unwrap_or_else(|_| Poll::Ready(Some(Err(axum::Error::new(std::io::Error::other("panicked"))))))
+        self.guard.iter().for_each(Busy::is_taken);
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(context)))
+            .unwrap_or_else(|_| Poll::Ready(Some(Err(axum::Error::new(std::io::Error::other("panicked"))))));
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.guard.iter().for_each(Busy::waits);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,8 +5,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +34,9 @@ pub(super) struct Watch {
     /// Whether requests are not told apart by when bytes come: HTTP/2 has frames
     /// that belong to none, and its own limits on their headers.
     pub(super) multiplexed: AtomicBool,
+    /// Answers of a multiplexed connection: since when each waits to be taken.
+    /// There a caller holds answers back without ever blocking a write.
+    unread: Mutex<Vec<Weak<AtomicU64>>>,
     /// Closes the connection after the response under way.
     pub(super) closing: Arc<Notify>,
 }
@@ -48,11 +51,12 @@ impl Watch {
             idle_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             multiplexed: AtomicBool::new(false),
+            unread: Mutex::default(),
             closing: Arc::new(Notify::new()),
         }
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
@@ -90,6 +94,28 @@ impl Watch {
         }
     }
 
+    /// A mark for one answer; none is needed where answers come one by one.
+    pub(super) fn follow(&self) -> Option<Arc<AtomicU64>> {
+        if !self.multiplexed.load(Relaxed) {
+            return None;
+        }
+        let mark = Arc::new(AtomicU64::new(0));
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.retain(|mark| mark.strong_count() > 0);
+        unread.push(Arc::downgrade(&mark));
+        Some(mark)
+    }
+
+    /// Since when the answer that waits longest is not taken; 0 when none waits.
+    fn unread_since(&self) -> u64 {
+        if !self.multiplexed.load(Relaxed) {
+            return 0;
+        }
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = unread.iter().filter_map(|mark| Some(mark.upgrade()?.load(Relaxed)));
+        since.filter(|since| *since > 0).min().unwrap_or(0)
+    }
+
     /// When to look again; `None` when the connection has used up its time.
     pub(super) fn next_look(&self, limits: &Limits) -> Option<Duration> {
         let now = self.now();
@@ -98,6 +124,7 @@ impl Watch {
             (self.head_since.load(Relaxed), limits.headers),
             (self.idle_since.load(Relaxed), limits.idle),
             (self.stalled_since.load(Relaxed), limits.write_stall),
+            (self.unread_since(), limits.write_stall),
         ];
         for (since, limit) in marks {
             if since == 0 {
@@ -210,6 +237,23 @@ mod tests {
         assert!(watch.next_look(&LIMITS).is_some());
         pass(1).await;
         assert_eq!(watch.next_look(&LIMITS), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_among_others_must_be_taken() {
+        let watch = Watch::new();
+        assert!(watch.follow().is_none(), "one by one, writes tell");
+        watch.multiplexed.store(true, Relaxed);
+        watch.request_begins();
+        let (taken, left) = (watch.follow().unwrap(), watch.follow().unwrap());
+        left.store(watch.now(), Relaxed);
+        pass(59).await;
+        taken.store(watch.now(), Relaxed);
+        assert_eq!(watch.next_look(&LIMITS), Some(Duration::from_secs(1)));
+        pass(1).await;
+        assert_eq!(watch.next_look(&LIMITS), None);
+        drop(left);
+        assert!(watch.next_look(&LIMITS).is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -42,6 +42,21 @@ fn only_the_endpoints_faults_open_its_circuit() {
 }
 
 #[test]
+fn callers_who_do_not_wait_for_a_whole_answer_teach_no_first_token() {
+    let taught = |streamed| {
+        let live = live();
+        for second in 1..20 {
+            let left = Sample { streamed, ..ended(9.0, Some(Failure::CallerGone)) };
+            live.record(&left, SECOND * second);
+        }
+        live.view(100, 0, SECOND * 20).ttft.seconds
+    };
+    let usual = live().view(100, 0, SECOND * 20).ttft.seconds;
+    assert!((taught(false) - usual).abs() < 1e-6, "{} {usual}", taught(false));
+    assert!(taught(true) > usual * 2.0, "one who leaves a stream waited longer than that: {}", taught(true));
+}
+
+#[test]
 fn a_rate_limit_rests_it_and_opens_nothing() {
     let live = live();
     let limited = Failure::RateLimited { retry_after: Some(SECOND * 3) };

@@ -71,6 +71,10 @@ fn base_url(name: &str, raw: &raw::Provider, path: &Path, check: &mut Check<'_>)
 }
 
 fn auth(raw: &raw::Provider, dialect: Dialect, path: &Path, check: &mut Check<'_>) -> Auth {
+    if dialect == Dialect::Bedrock {
+        let advice = "use Bedrock's OpenAI-compatible endpoint with dialect = \"openai\"";
+        check.warn(&path.key("dialect"), "bedrock is not spoken yet: its models are never chosen", advice);
+    }
     let usual = match (raw.key.is_some(), dialect) {
         (false, _) => AuthKind::None,
         (true, Dialect::Anthropic | Dialect::Gemini) => AuthKind::Header,

@@ -108,6 +108,8 @@ impl Stream {
             }
             b"message_start" => told.begin(&seen.message.ok_or(Malformed)?, &self.style, out)?,
             b"message_delta" => told.ending(seen.delta, seen.usage)?,
+            // The end of an answer that did not say why it ended: it was cut.
+            b"message_stop" if !told.has_stopped() => return Ok(Err(Failure::Truncated)),
             b"message_stop" => {
                 return Ok(told.end(out).map(|()| {
                     self.ended = true;

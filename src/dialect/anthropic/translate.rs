@@ -279,6 +279,11 @@ impl Translator {
         Ok(())
     }
 
+    /// Whether the upstream has said why the answer ends.
+    pub(super) fn has_stopped(&self) -> bool {
+        !self.stop.is_empty()
+    }
+
     /// `message_stop`: what ends the answer.
     ///
     /// # Errors

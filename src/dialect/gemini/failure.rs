@@ -39,7 +39,9 @@ fn of(failure: Failure, body: &Value) -> Failure {
         }
         // "Please enable billing": about our account, not about the request;
         // another provider would take it.
-        Failure::Refused(_) if word == "FAILED_PRECONDITION" => Failure::Key { status: 403 },
+        Failure::Refused(_) if word == "FAILED_PRECONDITION" && message.contains("enable billing") => {
+            Failure::Key { status: 403 }
+        }
         Failure::Refused(refusal) => Failure::Refused(Refusal {
             kind: Some("invalid_request_error".to_owned()),
             param: param(error).or(refusal.param),

@@ -265,8 +265,10 @@ fn classify(status: u16, said: Said, wait: Option<std::time::Duration>) -> Failu
     let lower = said.message.to_ascii_lowercase();
     if status == 402
         || said.is_one_of(&QUOTA)
-        || lower.contains("credit balance is too low")
-        || lower.contains("insufficient balance")
+        // Only how a message begins: a refusal may quote what its caller wrote,
+        // and no caller must be able to silence an endpoint by that.
+        || lower.starts_with("your credit balance is too low")
+        || lower.starts_with("insufficient balance")
     {
         return Failure::QuotaExhausted;
     }
@@ -286,7 +288,7 @@ fn classify(status: u16, said: Said, wait: Option<std::time::Duration>) -> Failu
     // this one request: it must not silence the endpoint.
     if status == 401
         || said.is_one_of(&KEY)
-        || lower.contains("incorrect api key")
+        || lower.starts_with("incorrect api key")
         || status == 403 && lower.contains("api key")
     {
         let status = if status == 403 { 403 } else { 401 };

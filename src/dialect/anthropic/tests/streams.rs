@@ -93,6 +93,16 @@ fn meant(pieces: &[Piece]) -> Choice {
     meant
 }
 
+#[test]
+fn an_end_without_a_reason_is_none() {
+    let source = stream(&[Piece::Text(vec!["Hel".to_owned()])], "end_turn");
+    let source = source.replace(r#""stop_reason":"end_turn""#, r#""stop_reason":null"#);
+    assert!(source.contains(r#""stop_reason":null"#) && source.contains("message_stop"));
+    let told = decode([source.as_bytes()], &with_usage());
+    assert_eq!(told.result, Err(Failure::Truncated));
+    assert!(!told.bytes.ends_with(b"[DONE]\n\n"));
+}
+
 proptest! {
     #[test]
     fn callers_get_what_was_said_however_it_is_cut(pieces in pieces(), size in 1..200_usize, usage in any::<bool>()) {

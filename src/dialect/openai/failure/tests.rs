@@ -174,6 +174,15 @@ fn what_one_provider_does_not_take_another_may() {
 }
 
 #[test]
+fn what_a_refusal_quotes_of_its_caller_silences_nobody() {
+    for quoted in ["insufficient balance", "incorrect api key", "your credit balance is too low"] {
+        let body =
+            json!({"error": {"message": format!("Invalid value: '{quoted}'."), "param": "reasoning_effort"}});
+        assert!(matches!(status(400, &body), Failure::Refused(_)), "{body}");
+    }
+}
+
+#[test]
 fn web_pages_are_never_quoted() {
     let page = b"<!DOCTYPE html><html><body>secret internal host</body></html>";
     let Failure::Refused(refusal) = of_status(StatusCode::BAD_REQUEST, &HeaderMap::new(), page) else {
