@@ -68,3 +68,40 @@ async fn a_credential_that_an_upstream_echoes_is_taken_out_everywhere() -> Falli
     }
     Ok(())
 }
+
+/// The usage chunk is written anew, with members of the upstream's own in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_in_the_last_chunk_is_taken_out_too() -> Fallible<()> {
+    let stage = Stage::set(&["echoing"], |sim| {
+        let url = sim.provider("echoing").map(merit::sim::Provider::base_url).unwrap_or_default();
+        format!("{PATIENT}{}", provider("echoing", &url, 1.0, &[("last".to_owned(), "any".to_owned())]))
+    })
+    .await?;
+    let chunk = |rest: String| {
+        format!(
+            "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",{rest}}}\n\n"
+        )
+    };
+    let choice = |delta: &str, finish: &str| {
+        chunk(format!(
+            "\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null"
+        ))
+    };
+    let usage =
+        format!("{{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4,\"note\":\"{CANARY}\"}}");
+    let answer = [
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_owned(),
+        choice("{\"role\":\"assistant\",\"content\":\"hello\"}", "null"),
+        choice("{}", "\"stop\""),
+        chunk(format!("\"choices\":[],\"usage\":{usage},\"debug\":\"{CANARY}\"")),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let script = answer.concat().escape_default().to_string();
+    stage.provider("echoing").next(&[&format!("[send \"{script}\", fin]")])?;
+    let ask = Ask::of("last", "last").streamed(true);
+    let heard = stage.ask(&ask).await?;
+    let text = heard.text();
+    assert!(text.contains("\"prompt_tokens\":3") && text.contains("***"), "the usage is told: {text}");
+    assert!(!text.contains(CANARY), "{text}");
+    Ok(())
+}
