@@ -1,8 +1,10 @@
 //! Builds and holds every part, swaps configuration generations, and drains.
 
+pub mod control;
 pub mod generation;
 pub mod listen;
 pub mod lookup;
+pub mod published;
 pub mod reload;
 pub mod statistics;
 
@@ -94,6 +96,9 @@ pub struct Parts {
     pub books: Books,
     /// Price lists.
     pub prices: PriceBook,
+    /// How those who publish something do.
+    pub sources: published::Sources,
+    control: control::Control,
     /// Where the configuration comes from.
     pub origin: Origin,
     current: ArcSwap<Generation>,
@@ -128,6 +133,8 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
     /// The TLS library.
     Tls(rustls::Error),
+    /// The client of control traffic.
+    Control(String),
 }
 
 impl std::fmt::Display for StartError {
@@ -144,6 +151,7 @@ impl std::fmt::Display for StartError {
                  --set server.listen=127.0.0.1:18080 --set server.admin=127.0.0.1:19090"
             ),
             StartError::Tls(error) => write!(f, "TLS: {error}"),
+            StartError::Control(error) => write!(f, "the client of control traffic: {error}"),
         }
     }
 }
@@ -177,6 +185,7 @@ impl App {
             statistics::restore(&books, file, shared.now());
         }
         let trust = Trust::mozilla().map_err(StartError::Tls)?;
+        let control = control::Control::new(&trust).map_err(StartError::Control)?;
         let clients = Mutex::default();
         let first =
             Generation::build(1, loaded, &books, &shared, |provider| client(&clients, &trust, provider))
@@ -185,6 +194,8 @@ impl App {
             shared,
             books,
             prices,
+            sources: published::Sources::default(),
+            control,
             origin,
             current: ArcSwap::from_pointee(first),
             trust,
@@ -259,6 +270,7 @@ impl App {
         ));
         own.spawn(reload::watch(self.clone(), self.stop.clone()));
         own.spawn(reload::follow_prices(self.clone(), self.stop.clone()));
+        own.spawn(published::follow(self.clone(), self.stop.clone()));
         own.spawn(statistics::keep(self.clone(), self.kill.clone()));
         own.spawn(publish(self.clone(), self.kill.clone()));
         let connections = self.connections.clone();

@@ -19,8 +19,10 @@ pub mod live;
 pub mod normal;
 pub mod pace;
 pub mod prices;
+pub mod published;
 pub mod quality;
 pub mod rest;
+pub mod siblings;
 pub mod stats;
 pub mod waiting;
 

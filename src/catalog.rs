@@ -12,7 +12,7 @@ use std::sync::Arc;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use crate::units::Rates;
+use crate::units::{PicoUsd, Rates};
 
 pub mod capabilities;
 pub mod objective;
@@ -140,7 +140,60 @@ pub enum PriceSource {
         date: String,
         /// Whether only this list has the price, or others disagree by more than 2 %.
         low_confidence: bool,
+        /// What a list says by now and is not believed; then this is the price
+        /// from before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<Held>,
     },
+}
+
+/// A listed price that was not put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Why not.
+    pub reason: HeldReason,
+    /// The list that says so; the one that has gone silent for [`HeldReason::Gone`].
+    pub list: String,
+    /// What it says of input (pico-USD per token: USD per million × 10⁶).
+    pub input_pico_usd: Option<PicoUsd>,
+    /// What it says of output, likewise.
+    pub output_pico_usd: Option<PicoUsd>,
+}
+
+/// Why a listed price was not put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldReason {
+    /// It is more than three times what is in force, or less than a third, and no
+    /// other list says the same.
+    Jump,
+    /// The price is in no list any more.
+    Gone,
+}
+
+impl HeldReason {
+    /// All of them: the values of the label `reason`.
+    pub const ALL: [HeldReason; 2] = [HeldReason::Jump, HeldReason::Gone];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            HeldReason::Jump => "jump",
+            HeldReason::Gone => "gone",
+        }
+    }
+}
+
+impl PriceSource {
+    /// What is said by now and not believed.
+    #[must_use]
+    pub fn held(&self) -> Option<&Held> {
+        match self {
+            PriceSource::Config => None,
+            PriceSource::Book { held, .. } => held.as_ref(),
+        }
+    }
 }
 
 /// One model as offered by one provider: the thing that is scored.

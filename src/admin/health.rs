@@ -14,7 +14,7 @@ use serde_json::json;
 use super::permitted;
 use crate::app::App;
 use crate::books::Circuit;
-use crate::catalog::Dialect;
+use crate::catalog::{Dialect, HeldReason};
 
 /// `GET /readyz`, with `?verbose` as JSON.
 pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -52,6 +52,10 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: H
         "inflight": app.shared.metrics.inflight.get(),
         "endpoints": endpoints.len(),
         "degraded": resting,
+        "prices": {
+            "alarms": HeldReason::ALL.map(|reason| generation.fleet.held(reason)).iter().sum::<usize>(),
+            "sources_failing": app.sources.failing(),
+        },
     });
     (status, Json(body)).into_response()
 }

@@ -1,10 +1,13 @@
 //! Endpoints as they are now: health, prices, live statistics.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::catalog::HeldReason;
 use crate::units::PicoUsd;
 
 /// Tokens of input for which times are shown.
@@ -42,8 +45,8 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
     Json(json!({ "generation": generation.number, "data": endpoints }))
 }
 
-/// `GET /admin/v1/prices`: prices in force, USD per million tokens, and where
-/// each comes from.
+/// `GET /admin/v1/prices`: prices in force, USD per million tokens, where each
+/// comes from and which lists say something else, and how the sources do.
 pub async fn prices(State(app): State<App>) -> Json<Value> {
     let generation = app.generation();
     let data: Vec<Value> = generation
@@ -63,5 +66,11 @@ pub async fn prices(State(app): State<App>) -> Json<Value> {
             })
         })
         .collect();
-    Json(json!({ "generation": generation.number, "data": data }))
+    let alarms = HeldReason::ALL.map(|reason| (reason.name(), generation.fleet.held(reason)));
+    Json(json!({
+        "generation": generation.number,
+        "data": data,
+        "alarms": BTreeMap::from(alarms),
+        "sources": app.sources.states(),
+    }))
 }

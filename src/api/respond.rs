@@ -47,6 +47,7 @@ fn whole(mut ticket: Ticket, reply: Reply, passed: HeaderMap, endpoint: Endpoint
         estimate(input, reply.output_bytes, 0)
     });
     ticket.charge(endpoint, usage);
+    ticket.reconcile(reply.reported_cost_usd);
     ticket.ttft = None;
     ticket.outcome = Outcome::Ok;
     ticket.status = 200;

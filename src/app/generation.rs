@@ -107,5 +107,6 @@ fn secrets(providers: &[Arc<Provider>], settings: &Settings) -> Vec<Secret> {
         settings::Pepper::Value(secret) => Some(secret.clone()),
         settings::Pepper::File(_) => None,
     };
-    keys.chain(settings.admin.token.clone()).chain(pepper).collect()
+    let published = settings.published.statistics.iter().filter_map(|source| source.key.clone());
+    keys.chain(settings.admin.token.clone()).chain(pepper).chain(published).collect()
 }

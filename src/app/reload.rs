@@ -9,10 +9,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::generation::Generation;
-use super::{App, StartError};
+use super::{App, StartError, published};
 use crate::catalog::Endpoint;
 use crate::config::settings::{Mode, Settings};
 use crate::config::{LoadError, Loaded, Problem, Severity};
+use crate::dispatch::ticket::unix_ms;
 
 /// How often files are looked at. A look is one `stat` per file; unlike
 /// notifications it works on every file system and with files that are replaced
@@ -116,6 +117,7 @@ impl App {
             tracing::warn!(warning, "configuration");
         }
         tracing::info!(generation = number, added = ?report.added, removed = ?report.removed, "configuration reloaded");
+        published::prices::tell(&old, &new);
         self.forget_clients(&new);
         new.fleet.wake(&old.fleet);
         let new = Arc::new(new);
@@ -214,20 +216,27 @@ fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded 
     }
 }
 
-/// How often prices are looked up again. Those that depend on the date or the
-/// time of day change at full or half hours.
-const PRICES: Duration = Duration::from_secs(30 * 60);
+/// How often it is looked whether a price has changed with the date or the time of
+/// day. Clocks are set, and machines sleep: no longer wait is to be relied on.
+const PRICES: Duration = Duration::from_secs(30);
 
-/// Looks prices up again at every half hour. Where none has changed, nothing
-/// does.
+/// Looks prices up again whenever one changes because of the date or the time of
+/// day. Where none has changed, nothing does.
 pub async fn follow_prices(app: App, stop: CancellationToken) {
+    let mut next: Option<u64> = None;
     loop {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let left = PRICES.as_secs() - since.as_secs() % PRICES.as_secs();
+        // Loading a configuration asks for all prices, and so tells the next change.
+        next = next.into_iter().chain(app.prices.next_change()).min();
+        let now = unix_ms() / 1000;
+        let left = next.map_or(PRICES, |at| Duration::from_secs(at.saturating_sub(now)).min(PRICES));
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(left + 1)) => {}
+            () = tokio::time::sleep(left) => {}
             () = stop.cancelled() => return,
         }
+        if next.is_none_or(|at| unix_ms() / 1000 < at) {
+            continue;
+        }
+        next = None;
         // A configuration that cannot be used now has been told of when it changed.
         if app.reload(true).await.is_ok_and(|report| report.changed) {
             drop(app.reload(false).await);

@@ -16,6 +16,9 @@ const ASSUMED_SHARE: f64 = 0.01;
 const ASSUMED_SECONDS: f64 = 3.0;
 /// How many attempts the assumptions are worth.
 const ASSUMED_ATTEMPTS: f64 = 2.0;
+/// How many attempts a published share of successes is worth: others' requests are
+/// not ours, and a share is known of many of them.
+const PUBLISHED_ATTEMPTS: f64 = 10.0;
 
 /// What a failure says about its endpoint: which part of its state learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,17 @@ impl Failures {
         if let Some(count) = self.by_label.get_mut(failure.index()) {
             *count += 1.0;
         }
+    }
+
+    /// Somebody published that `uptime` (0..1) of the attempts succeeded, over some
+    /// time that ended `age` ago.
+    pub fn publish(&mut self, uptime: f64, age: Duration, now: Duration) {
+        self.fade(now);
+        let attempts = PUBLISHED_ATTEMPTS * faded(Duration::ZERO, age, HALF_LIFE);
+        let bad = attempts * (1.0 - uptime.clamp(0.0, 1.0));
+        self.good += attempts - bad;
+        self.bad += bad;
+        self.seconds += bad * ASSUMED_SECONDS;
     }
 
     /// The circuit has opened: it keeps requests away from now on, and lets one

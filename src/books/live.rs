@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
 use super::failures::{Blame, Failures, Risk, blame};
-use super::pace::{Pace, Part};
+use super::pace::{Pace, Part, Usual};
+use super::published::Figures;
 use super::quality::{Count, Judgements, Quality};
 use super::rest::{Rest, Resting, Why};
 use super::stats::{Forecast, size};
@@ -230,10 +231,31 @@ impl Live {
         self.judgements.record(class, score, expected)
     }
 
-    /// Medians that somebody published about this endpoint, over some time that
-    /// ended at `now`. To be told once of each such time.
-    pub fn publish(&self, ttft_seconds: f64, itl_seconds: f64, now: Duration) {
-        self.lock().pace.publish(ttft_seconds, itl_seconds, now);
+    /// What somebody published about this endpoint, over some time that ended `age`
+    /// before `now`. To be told once of each such time.
+    pub fn publish(&self, figures: &Figures, age: Duration, now: Duration) {
+        let mut state = self.lock();
+        state.pace.publish(figures.ttft_seconds, figures.itl_seconds, age, now);
+        if let Some(uptime) = figures.uptime {
+            state.failures.publish(uptime, age, now);
+        }
+    }
+
+    /// What is usual of its times, as far as anything is known.
+    #[must_use]
+    pub fn usual(&self) -> Usual {
+        self.lock().pace.usual()
+    }
+
+    /// Assumes that of the times of which nothing is known.
+    pub fn assume(&self, usual: Usual) {
+        self.lock().pace.assume(usual);
+    }
+
+    /// Whether nothing is known of its times: neither measured nor published.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.lock().pace.is_unknown()
     }
 
     /// The commonest failure of late, as its label.

@@ -71,6 +71,25 @@ pub enum Part {
     Rest,
 }
 
+/// What is usual of both kinds of time, as logarithms of seconds; `None` where
+/// nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Usual {
+    /// To the first token.
+    pub ttft: Option<f64>,
+    /// Between two tokens.
+    pub itl: Option<f64>,
+}
+
+impl Usual {
+    /// What is assumed where nothing is known of any endpoint.
+    #[must_use]
+    pub fn assumed() -> Self {
+        let belief = Belief::assumed();
+        Usual { ttft: Some(belief.level(Kind::Ttft).usual()), itl: Some(belief.level(Kind::Itl).usual()) }
+    }
+}
+
 /// Both kinds of time at one endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
@@ -182,14 +201,39 @@ impl Pace {
         }
     }
 
-    /// Learns medians that somebody else measured over some time that ended just
-    /// now. To be told once of each such time.
-    pub fn publish(&mut self, ttft_seconds: f64, itl_seconds: f64, now: Duration) {
+    /// What is usual of it, as far as anything is known.
+    #[must_use]
+    pub fn usual(&self) -> Usual {
+        let kind = |kind| {
+            Some(self.belief.level(kind)).filter(|level| !level.is_unknown()).map(|level| level.usual())
+        };
+        Usual { ttft: kind(Kind::Ttft), itl: kind(Kind::Itl) }
+    }
+
+    /// Assumes `usual` of the times of which nothing is known.
+    pub fn assume(&mut self, usual: Usual) {
+        for (kind, time) in [(Kind::Ttft, usual.ttft), (Kind::Itl, usual.itl)] {
+            if let Some(time) = time.filter(|time| time.is_finite()) {
+                self.belief.assume(kind, time);
+            }
+        }
+    }
+
+    /// Whether nothing has been learnt of either.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        [Kind::Ttft, Kind::Itl].into_iter().all(|kind| self.belief.level(kind).is_unknown())
+    }
+
+    /// Learns medians that somebody else measured over some time that ended `age`
+    /// ago; since then the levels have wandered. To be told once of each such time.
+    pub fn publish(&mut self, ttft_seconds: f64, itl_seconds: f64, age: Duration, now: Duration) {
         self.advance(now);
+        let noise = PUBLISHED_VARIANCE + belief::wandered(age);
         for (kind, seconds) in [(Kind::Ttft, ttft_seconds), (Kind::Itl, itl_seconds)] {
             if seconds.is_finite() {
                 let error = ln(seconds) - self.belief.level(kind).mean;
-                self.belief.learn(kind, 0.0, PUBLISHED_VARIANCE, error);
+                self.belief.learn(kind, 0.0, noise, error);
             }
         }
     }

@@ -124,7 +124,9 @@ fn refuse(error: &StartError) -> ExitCode {
     match error {
         StartError::Config(LoadError::NothingConfigured | LoadError::Problems(_))
         | StartError::Pepper(..) => ExitCode::from(CONFIG),
-        StartError::Log(..) | StartError::Listen(..) | StartError::Tls(_) => ExitCode::from(UNAVAILABLE),
+        StartError::Log(..) | StartError::Listen(..) | StartError::Tls(_) | StartError::Control(_) => {
+            ExitCode::from(UNAVAILABLE)
+        }
     }
 }
 

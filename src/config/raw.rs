@@ -14,8 +14,10 @@ use super::human::{Bytes, Span};
 use super::secrets::Reference;
 use crate::accounts::Expose;
 
+pub mod prices;
 pub mod provider;
 
+pub use prices::{Prices, Statistics};
 pub use provider::{Model, Price, Provider};
 
 /// The configuration of Merit.
@@ -40,6 +42,8 @@ pub struct Raw {
     pub decisions: Decisions,
     /// What has been learnt of endpoints.
     pub statistics: Statistics,
+    /// Published price lists.
+    pub prices: Prices,
     /// How providers are chosen, retried and rested.
     pub router: Router,
     /// Accounts at vendors, by name.
@@ -224,20 +228,6 @@ pub struct Decisions {
 impl Default for Decisions {
     fn default() -> Self {
         Decisions { keep: 100_000, export: None }
-    }
-}
-
-/// What has been learnt of endpoints.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Statistics {
-    /// Where it is kept, so that it survives a restart; empty: nowhere.
-    pub file: PathBuf,
-}
-
-impl Default for Statistics {
-    fn default() -> Self {
-        Statistics { file: PathBuf::from("data/statistics.json") }
     }
 }
 

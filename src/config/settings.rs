@@ -15,8 +15,11 @@ use super::tree::Path;
 use crate::accounts::keys;
 use crate::catalog::{Objective, Secret};
 
+mod published;
+
 pub use super::raw::{AuthMode as Mode, LogFormat};
 pub use crate::accounts::Expose;
+pub use published::{PriceSource, Published, StatisticsSource};
 
 /// All settings but the offers, which are in the catalog.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,8 @@ pub struct Settings {
     pub decisions: Decisions,
     /// Where what has been learnt of endpoints is kept; nowhere when `None`.
     pub statistics: Option<PathBuf>,
+    /// What others publish, and where it is looked for.
+    pub published: Published,
     /// How providers are chosen, retried and rested.
     pub router: Router,
 }
@@ -184,6 +189,7 @@ pub(super) fn check(raw: &Raw, objectives: &Objectives, check: &mut Check<'_>) -
             keep: usize::try_from(raw.decisions.keep).unwrap_or(usize::MAX),
             export: raw.decisions.export.clone(),
         },
+        published: published::check(raw, check),
         router: router(raw, objectives, check),
     }
 }

@@ -61,6 +61,12 @@ impl Trust {
             rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok(Trust(Arc::new(builder.with_webpki_roots().with_no_client_auth())))
     }
+
+    /// The same for the client of control traffic.
+    #[must_use]
+    pub fn tls(&self) -> rustls::ClientConfig {
+        rustls::ClientConfig::clone(&self.0)
+    }
 }
 
 /// A client whose connections must be there within `connect`.
@@ -72,7 +78,7 @@ pub fn client(trust: &Trust, connect: Duration) -> HttpClient {
     tcp.set_connect_timeout(Some(connect));
     tcp.set_keepalive(Some(Duration::from_secs(15)));
     let tls = HttpsConnectorBuilder::new()
-        .with_tls_config(rustls::ClientConfig::clone(&trust.0))
+        .with_tls_config(trust.tls())
         .https_or_http()
         .enable_http1()
         .enable_http2()

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::target::Target;
+use crate::books::siblings::{Known, Siblings};
 use crate::books::{Books, Lengths, Live};
-use crate::catalog::{Catalog, Endpoint, EndpointId};
+use crate::catalog::{Catalog, Endpoint, EndpointId, HeldReason, PriceSource};
 use crate::dialect;
 use crate::telemetry::{EndpointMetrics, Metrics};
 
@@ -65,7 +66,30 @@ impl Fleet {
             .collect();
         let fleet = Fleet { generation, catalog: Arc::new(catalog), members };
         fleet.publish_prices(metrics);
+        fleet.assume_siblings();
         fleet
+    }
+
+    /// Has endpoints of which nothing is known begin with what is known of their
+    /// siblings: the same model elsewhere, the same provider, all others.
+    fn assume_siblings(&self) {
+        if self.members.iter().all(|member| !member.live.is_unknown()) {
+            return;
+        }
+        let catalog = &self.catalog;
+        let all = || catalog.endpoints.iter().zip(&self.members);
+        let known: Vec<Known<'_>> = all()
+            .map(|(endpoint, member)| Known {
+                provider: &endpoint.provider.name,
+                model: &catalog.model(endpoint.model).name,
+                usual: member.live.usual(),
+            })
+            .collect();
+        let siblings = Siblings::of(&known);
+        for (endpoint, member) in all().filter(|(_, member)| member.live.is_unknown()) {
+            let model = &catalog.model(endpoint.model).name;
+            member.live.assume(siblings.expect(&endpoint.provider.name, model));
+        }
     }
 
     /// Wakes the endpoints whose credential is not the one of the generation
@@ -101,7 +125,8 @@ impl Fleet {
         &self.members[id.0 as usize]
     }
 
-    /// Sets the gauges of prices, quality and circuits.
+    /// Sets the gauges of prices, quality and circuits, and what is assumed of
+    /// endpoints that nobody has asked; to be called every second.
     pub fn publish(&self, metrics: &Metrics, now: Duration) {
         for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
             let view = member.live.view(0, 0, now);
@@ -115,9 +140,21 @@ impl Fleet {
             member.metrics.quality.set(f64::from(quality));
         }
         self.publish_prices(metrics);
+        self.assume_siblings();
+    }
+
+    /// How many endpoints keep a price because what is listed now is not believed.
+    #[must_use]
+    pub fn held(&self, reason: HeldReason) -> usize {
+        let sources = self.catalog.endpoints.iter().filter_map(|endpoint| endpoint.price_source.as_ref());
+        sources.filter_map(PriceSource::held).filter(|held| held.reason == reason).count()
     }
 
     fn publish_prices(&self, metrics: &Metrics) {
+        for reason in HeldReason::ALL {
+            let count = i64::try_from(self.held(reason)).unwrap_or(i64::MAX);
+            metrics.price_alarms.with_label_values(&[reason.name()]).set(count);
+        }
         for endpoint in &self.catalog.endpoints {
             let Some(rates) = &endpoint.rates else { continue };
             let model = &self.catalog.model(endpoint.model).name;

@@ -69,6 +69,9 @@ pub struct Record {
     /// What it cost, in USD with nine decimals.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "digits")]
     pub cost_usd: Option<NanoUsd>,
+    /// What the provider says it costs, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "digits")]
+    pub stated_cost_usd: Option<NanoUsd>,
     /// Generation of the configuration.
     pub generation: u64,
     /// Why these candidates in this order.
@@ -122,6 +125,7 @@ impl Record {
             tokens_out: usage.output,
             usage_estimated: usage.estimated,
             cost_usd: served.and_then(|served| served.cost),
+            stated_cost_usd: served.and_then(|served| served.stated),
             generation: ticket.fleet.generation,
             decision: ticket.decision.take(),
             catalog: Arc::clone(&ticket.fleet.catalog),

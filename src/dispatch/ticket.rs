@@ -24,6 +24,11 @@ use crate::telemetry::log::Entry;
 use crate::telemetry::metrics::OTHER;
 use crate::units::{NanoUsd, Usage};
 
+/// A provider's own figure may be this far off ours.
+const DRIFT: f64 = 0.02;
+/// Providers state costs with six digits or more: what is less than that says nothing.
+const ROUNDING_USD: f64 = 1e-6;
+
 /// One upstream try, as the decision record and the log tell it.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttemptRecord {
@@ -46,6 +51,8 @@ pub struct Served {
     pub usage: Usage,
     /// What it costs; `None` when the price is unknown.
     pub cost: Option<NanoUsd>,
+    /// What the provider says it costs.
+    pub stated: Option<NanoUsd>,
 }
 
 /// A request from arrival to settlement.
@@ -153,7 +160,20 @@ impl Ticket {
             Some(cost) => member.metrics.cost.inc_by(cost.usd().max(0.0)),
             None => self.shared.metrics.unpriced.inc(),
         }
-        self.served = Some(Served { endpoint, usage, cost });
+        self.served = Some(Served { endpoint, usage, cost, stated: None });
+    }
+
+    /// Compares what was booked with what the provider says it costs (USD). Our
+    /// figure stays: it is what prices in force come to, and what was decided by.
+    pub fn reconcile(&mut self, stated_usd: Option<f64>) {
+        let (Some(served), Some(stated)) = (&mut self.served, stated_usd) else { return };
+        served.stated = Some(NanoUsd::nearest(stated));
+        let Some(cost) = served.cost.filter(|_| !served.usage.estimated) else { return };
+        if drifted(cost, stated) {
+            self.fleet.member(served.endpoint).metrics.drift.inc();
+            let endpoint = &self.fleet.catalog.endpoint(served.endpoint).identity;
+            tracing::warn!(%endpoint, request_id = %self.id, %cost, stated, "a provider charges another price than is in force");
+        }
     }
 
     /// The caller hung up before there was any content: the upstream that was
@@ -201,6 +221,13 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         self.settle();
     }
+}
+
+/// Whether a provider's cost (USD) is more than 2 % off ours, and by more than it
+/// may be rounded.
+fn drifted(ours: NanoUsd, stated: f64) -> bool {
+    let off = (ours.usd() - stated).abs();
+    off > DRIFT * ours.usd().max(stated) && off > ROUNDING_USD
 }
 
 /// Milliseconds since 1970.

@@ -8,6 +8,8 @@ use super::grid::Each;
 use super::policy::{Attempt, FirstToken, Policy, Progress, Scene};
 use super::random::Random;
 use super::world::{Offer as Listed, Request, TIMEOUT, World};
+use crate::books::published::Figures;
+use crate::books::siblings::{Known, Siblings};
 use crate::books::{CircuitSettings, Judgements, Lengths, Live, Pass};
 use crate::catalog::{
     Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Objective, Provider, Timeouts,
@@ -52,6 +54,25 @@ impl Merit {
     }
 }
 
+impl Merit {
+    /// What the gateway does every second.
+    fn assume(&self) {
+        if self.members.iter().all(|member| !member.live.is_unknown()) {
+            return;
+        }
+        let known = |member: &Member| (Arc::clone(&member.endpoint.identity), member.live.usual());
+        let known: Vec<_> = self.members.iter().map(known).collect();
+        let known: Vec<Known<'_>> = known
+            .iter()
+            .map(|(provider, usual)| Known { provider, model: &self.model, usual: *usual })
+            .collect();
+        let usual = Siblings::of(&known).expect("", &self.model);
+        for member in &self.members {
+            member.live.assume(usual);
+        }
+    }
+}
+
 impl Policy for Merit {
     fn name(&self) -> &'static str {
         "merit"
@@ -65,7 +86,7 @@ impl Policy for Merit {
             let member = &mut self.members[number];
             member.endpoint.rates = offer.as_ref().and_then(rates).map(Arc::new);
             if let Some((ttft, itl)) = yesterday.and_then(|offer| offer.median).filter(|_| self.published) {
-                member.live.publish(ttft, itl, now);
+                member.live.publish(&published(ttft, itl), Duration::ZERO, now);
             }
         }
     }
@@ -136,7 +157,12 @@ impl Policy for Merit {
         } else {
             live.record(&sample, now);
         }
+        self.assume();
     }
+}
+
+fn published(ttft_seconds: f64, itl_seconds: f64) -> Figures {
+    Figures { provider: String::new(), model: None, ttft_seconds, itl_seconds, uptime: None, as_of: None }
 }
 
 /// What a gateway would have seen.

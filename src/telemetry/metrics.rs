@@ -15,6 +15,9 @@ use crate::outcome::Failure;
 use crate::units::Usage;
 
 mod declare;
+pub mod poll;
+
+pub use poll::PollResult;
 
 /// The label of names that are not configured.
 pub const OTHER: &str = "_other";
@@ -130,6 +133,9 @@ metrics! {
     shed: IntCounterVec = counters("merit_shed_total", "Requests refused because of load.", &["reason"]);
     ledger_append: Histogram = histogram("merit_ledger_append_seconds", "Appending a batch to the ledger.", OVERHEAD_BUCKETS);
     store_up: IntGaugeVec = gauges("merit_store_up", "1 while a store answers.", &["store"]);
+    polls: IntCounterVec = counters("merit_published_polls_total", "Times that a published list was asked for, by what came of it.", &["list", "result"]);
+    price_alarms: IntGaugeVec = gauges("merit_price_alarms", "Endpoints whose listed price is not believed, by why; theirs is the price from before.", &["reason"]);
+    price_drift: IntCounterVec = counters("merit_price_drift_total", "Answers for which a provider states a cost more than 2 % off the one computed.", ENDPOINT);
     reloads: IntCounterVec = counters("merit_config_reload_total", "Reloads of the configuration by result.", &["result"]);
     generation: IntGauge = gauge("merit_config_generation", "The configuration generation in force.");
     panics: IntCounterVec = counters("merit_panics_total", "Panics that were caught.", &["component"]);
@@ -163,6 +169,8 @@ pub struct EndpointMetrics {
     pub score: prometheus::Gauge,
     /// 0..1.
     pub quality: prometheus::Gauge,
+    /// Answers whose stated cost is not the one computed.
+    pub drift: IntCounter,
 }
 
 impl Default for Metrics {
@@ -187,6 +195,11 @@ impl Metrics {
     /// Series whose labels are closed sets in the code exist from the start, so
     /// that a rate over them is right from the first event.
     fn seed(&self) {
+        for list in ["openrouter", "genai-prices", "models.dev", "litellm", "statistics"] {
+            for result in PollResult::ALL {
+                self.polls.with_label_values(&[list, result.label()]);
+            }
+        }
         for side in ["upstream", "caller", "gateway"] {
             self.truncated.with_label_values(&[side]);
         }
@@ -230,6 +243,7 @@ impl Metrics {
             circuit: self.circuit.with_label_values(pair),
             score: self.score.with_label_values(pair),
             quality: self.quality.with_label_values(pair),
+            drift: self.price_drift.with_label_values(pair),
         }
     }
 
@@ -248,6 +262,7 @@ impl Metrics {
         let _ = (self.ttft.remove_label_values(&pair), self.itl.remove_label_values(&pair));
         let _ = (self.cost.remove_label_values(&pair), self.circuit.remove_label_values(&pair));
         let _ = (self.score.remove_label_values(&pair), self.quality.remove_label_values(&pair));
+        let _ = self.price_drift.remove_label_values(&pair);
     }
 
     /// Everything in the text format of Prometheus.

@@ -94,6 +94,17 @@ impl NanoUsd {
         NanoUsd(if usd.is_nan() { i64::MAX } else { (usd * 1e9).ceil() as i64 })
     }
 
+    /// From USD as somebody else states an amount; to the nearest nano-USD, the
+    /// largest amount when it is out of range.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "float to integer casts saturate, which is what is wanted"
+    )]
+    pub fn nearest(usd: f64) -> Self {
+        NanoUsd((usd * 1e9).round() as i64)
+    }
+
     /// Nano-USD.
     #[must_use]
     pub const fn get(self) -> i64 {

@@ -18,6 +18,7 @@ mod keys;
 mod mistakes;
 mod parts;
 mod pass_through;
+mod published;
 mod reload;
 mod routes;
 mod support;

@@ -12,6 +12,7 @@ pub(crate) mod installed;
 pub(crate) mod keys;
 pub(crate) mod market;
 pub(crate) mod process;
+pub(crate) mod shelf;
 pub(crate) mod upstream;
 
 /// Stories end with the first thing that cannot go on.

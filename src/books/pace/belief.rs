@@ -57,6 +57,23 @@ pub(super) struct Belief {
     pub(super) load_variance: f64,
 }
 
+impl Level {
+    /// Whether nothing has been learnt of it.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.answers <= 0.0
+    }
+
+    /// What it usually is.
+    pub(super) fn usual(&self) -> f64 {
+        self.usual
+    }
+}
+
+/// The variance by which a level may have wandered meanwhile.
+pub(super) fn wandered(passed: Duration) -> f64 {
+    (DRIFT * passed.as_secs_f64()).min(LOST)
+}
+
 impl Belief {
     pub(super) fn assumed() -> Self {
         let level = |seconds: f64| Level {
@@ -72,6 +89,19 @@ impl Belief {
             cross: 0.0,
             load: 0.0,
             load_variance: 1.0,
+        }
+    }
+
+    /// Assumes a level of which nothing is known.
+    pub(super) fn assume(&mut self, kind: Kind, usual: f64) {
+        let level = match kind {
+            Kind::Ttft => &mut self.ttft,
+            Kind::Itl => &mut self.itl,
+        };
+        if level.is_unknown() {
+            // What the other kind of time has taught of this one stays.
+            level.mean += usual - level.usual;
+            level.usual = usual;
         }
     }
 

@@ -72,7 +72,7 @@ fn who_is_not_asked_becomes_uncertain() {
 #[test]
 fn a_published_median_is_believed_until_there_are_samples() {
     let mut pace = Pace::default();
-    pace.publish(5.0, 0.1, HOUR);
+    pace.publish(5.0, 0.1, Duration::ZERO, HOUR);
     let told = pace.first_token(0, 0.0, HOUR).quantile(0.0);
     assert!(told > 3.0 && told < 5.0, "{told}");
     for n in 0..50 {
@@ -146,7 +146,7 @@ proptest! {
             match what {
                 0 => pace.learn_first(seconds, size, now),
                 1 => pace.learn_longer(seconds, size, now),
-                2 => pace.publish(seconds, seconds, now),
+                2 => pace.publish(seconds, seconds, Duration::ZERO, now),
                 3 => pace.learn_next(seconds, Part::Beginning, now),
                 _ => pace.learn_next(seconds, Part::Rest, now),
             }

@@ -8,7 +8,7 @@ use super::bounds::{self, Figures};
 use super::pattern;
 use super::span::Span;
 use crate::catalog::Capabilities;
-use crate::units::{Rates, Tier};
+use crate::units::{PicoUsd, Rates, Tier};
 
 /// Capabilities that no list speaks of, so that their absence means nothing.
 pub(super) const UNLISTED: Capabilities = Capabilities::LOGPROBS.with(Capabilities::N);
@@ -27,11 +27,14 @@ pub(super) struct Lists {
 }
 
 /// Where a list comes from.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Origin {
     pub(super) name: String,
     /// `YYYY-MM-DD`.
     pub(super) date: String,
+    /// Whether it was fetched by this process, rather than compiled in.
+    #[serde(skip)]
+    pub(super) live: bool,
 }
 
 /// What one list has of one vendor.
@@ -45,7 +48,7 @@ struct Part {
 }
 
 /// What one list says of one model.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Quote {
     pub(super) context: Option<u32>,
     pub(super) max_output: Option<u32>,
@@ -57,18 +60,19 @@ pub(super) struct Quote {
 }
 
 /// Figures as listed, believed or not.
-#[derive(Debug, Deserialize)]
-struct Priced {
-    rates: Figures,
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub(super) struct Priced {
+    pub(super) rates: Figures,
     #[serde(default)]
-    tiers: Vec<TierLine>,
+    pub(super) tiers: Vec<TierLine>,
 }
 
-#[derive(Debug, Deserialize)]
-struct TierLine {
-    above: u64,
+/// Figures for inputs longer than `above` tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct TierLine {
+    pub(super) above: u64,
     #[serde(flatten)]
-    figures: Figures,
+    pub(super) figures: Figures,
 }
 
 #[derive(Deserialize)]
@@ -91,30 +95,32 @@ fn known_format<'de, D: serde::Deserializer<'de>>(value: D) -> Result<u32, D::Er
     }
 }
 
-#[derive(Deserialize)]
-struct Line {
-    vendor: String,
-    list: usize,
+/// What one list says of one model, as it is stored.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Line {
+    pub(super) vendor: String,
+    pub(super) list: usize,
     #[serde(default)]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     #[serde(default)]
-    rules: Vec<String>,
-    rates: Figures,
+    pub(super) rules: Vec<String>,
+    pub(super) rates: Figures,
     #[serde(default)]
-    tiers: Vec<TierLine>,
+    pub(super) tiers: Vec<TierLine>,
     #[serde(default)]
-    when: Vec<WhenLine>,
-    context: Option<u64>,
-    max_output: Option<u64>,
-    capabilities: Option<Vec<String>>,
+    pub(super) when: Vec<WhenLine>,
+    pub(super) context: Option<u64>,
+    pub(super) max_output: Option<u64>,
+    pub(super) capabilities: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-struct WhenLine {
+/// Other prices at some times.
+#[derive(Debug, Deserialize)]
+pub(super) struct WhenLine {
     #[serde(flatten)]
-    span: Span,
+    pub(super) span: Span,
     #[serde(flatten)]
-    priced: Priced,
+    pub(super) priced: Priced,
 }
 
 impl Lists {
@@ -136,6 +142,20 @@ impl Lists {
             }
         }
         Ok(lists)
+    }
+
+    /// Puts a list that was fetched before those that are there, with what it
+    /// says of each vendor. Lists that are added later come before it.
+    pub(super) fn put_first(&mut self, origin: Origin, lines: Vec<Line>) {
+        self.origins.insert(0, origin);
+        for parts in self.vendors.values_mut() {
+            parts.insert(0, Part::default());
+        }
+        for line in lines {
+            // A vendor that only a fetched list knows is known by its own name.
+            self.slugs.entry(line.vendor.clone()).or_insert_with(|| line.vendor.clone());
+            self.add(Line { list: 0, ..line });
+        }
     }
 
     fn add(&mut self, line: Line) {
@@ -192,6 +212,22 @@ impl Quote {
     pub(super) fn rates_at(&self, now_unix_s: u64) -> Option<Rates> {
         let in_force = self.when.iter().rev().find(|(span, _)| span.holds_at(now_unix_s));
         in_force.map_or(&self.usual, |(_, priced)| priced).rates()
+    }
+
+    /// The prices (of input, output and a request) that it states for any time and
+    /// any length of input, as far as they can be right.
+    pub(super) fn prices(&self) -> Vec<[PicoUsd; 3]> {
+        let every = std::iter::once(&self.usual).chain(self.when.iter().map(|(_, priced)| priced));
+        let figures = every.flat_map(|priced| {
+            std::iter::once(&priced.rates).chain(priced.tiers.iter().map(|tier| &tier.figures))
+        });
+        figures.filter_map(bounds::believed).map(|rates| [rates.input, rates.output, rates.request]).collect()
+    }
+
+    /// When other prices than those of now may be in force, in seconds since
+    /// 1970; `None` when they hold for good.
+    pub(super) fn changes_at(&self, now_unix_s: u64) -> Option<u64> {
+        self.when.iter().filter_map(|(span, _)| span.border_after(now_unix_s)).min()
     }
 }
 

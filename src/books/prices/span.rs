@@ -40,6 +40,21 @@ impl Span {
             }
         }
     }
+
+    /// The next moment after `now_unix_s` at which it begins or ends; `None`
+    /// when there is none.
+    pub(super) fn border_after(self, now_unix_s: u64) -> Option<u64> {
+        match self {
+            Span::From { from } => (from.0 > now_unix_s).then_some(from.0),
+            Span::Daily { start, end } => {
+                let midnight = now_unix_s - now_unix_s % DAY_S;
+                let today = [start, end].map(|minute| midnight.saturating_add(u64::from(minute) * 60));
+                let later =
+                    |border: u64| if border > now_unix_s { border } else { border.saturating_add(DAY_S) };
+                today.into_iter().map(later).min()
+            }
+        }
+    }
 }
 
 impl TryFrom<String> for Date {
@@ -50,9 +65,34 @@ impl TryFrom<String> for Date {
     }
 }
 
-/// Days since 1970 by counting years and months: exact in the proleptic
+/// The day of a time in seconds since 1970, as `YYYY-MM-DD` (UTC).
+pub(super) fn day_of(unix_s: u64) -> String {
+    let mut days = unix_s / DAY_S;
+    let mut year = 1970;
+    // A clock that is wrong by millennia must not count through them.
+    while year < 9999 {
+        let length = month_lengths(year).iter().sum();
+        if days < length {
+            break;
+        }
+        days -= length;
+        year += 1;
+    }
+    let mut month = 1;
+    for length in month_lengths(year) {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year:04}-{month:02}-{:02}", days + 1)
+}
+
+/// The beginning of a day (`YYYY-MM-DD`, UTC) in seconds since 1970, by counting
+/// years and months: exact in the proleptic
 /// Gregorian calendar, and fast enough for the dozen dates there are.
-fn unix_midnight(date: &str) -> Option<u64> {
+pub(crate) fn unix_midnight(date: &str) -> Option<u64> {
     let mut parts = date.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() || (year.len(), month.len(), day.len()) != (4, 2, 2) {
@@ -84,10 +124,22 @@ mod tests {
             [("1970-01-01", 0), ("2000-03-01", 11_017), ("2025-06-10", 20_249), ("2026-09-01", 20_697)]
         {
             assert_eq!(unix_midnight(date), Some(days * DAY_S), "{date}");
+            assert_eq!(day_of(days * DAY_S + 86_399), date);
         }
         for bad in ["", "2026-13-01", "2026-02-29", "2026-00-01", "2026-1-1", "1969-12-31", "2026-01-01-01"] {
             assert_eq!(unix_midnight(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn borders_are_told_before_they_come() {
+        let midnight = 20_000 * DAY_S;
+        let day = Span::Daily { start: 30, end: 990 };
+        assert_eq!(day.border_after(midnight), Some(midnight + 30 * 60));
+        assert_eq!(day.border_after(midnight + 30 * 60), Some(midnight + 990 * 60));
+        assert_eq!(day.border_after(midnight + 990 * 60), Some(midnight + DAY_S + 30 * 60));
+        let from = Span::From { from: Date(midnight) };
+        assert_eq!((from.border_after(midnight - 1), from.border_after(midnight)), (Some(midnight), None));
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl PriceLookup for Book {
                 list: "list".to_owned(),
                 date: "2026-01-01".to_owned(),
                 low_confidence: false,
+                held: None,
             },
             facts: Some(ModelFacts { context: Some(9), max_output: None, capabilities: Capabilities::TOOLS }),
         })

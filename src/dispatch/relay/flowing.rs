@@ -105,6 +105,7 @@ impl Flowing {
         let identity = Arc::clone(&self.ticket.fleet.catalog.endpoint(endpoint).identity);
         self.ticket.attempted(identity, failure, took, ttft);
         self.ticket.charge(endpoint, usage);
+        self.ticket.reconcile(self.upstream.decoder.watch().reported_cost_usd);
     }
 
     /// What travels in the last usage chunk.
