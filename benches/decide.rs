@@ -58,6 +58,7 @@ fn market(count: u32) -> Vec<Member> {
         dialect: Dialect::OpenAi,
         base_url: "http://127.0.0.1:1".parse().unwrap(),
         auth: Auth::None,
+        reach: merit::catalog::Reach::default(),
         key: None,
         headers: http::HeaderMap::new(),
         quirks: Vec::new(),

@@ -170,6 +170,7 @@ fn endpoint() -> Endpoint {
         dialect: Dialect::OpenAi,
         base_url: http::Uri::from_static("http://127.0.0.1/v1"),
         auth: Auth::None,
+        reach: merit::catalog::Reach::default(),
         key: None,
         headers: http::HeaderMap::new(),
         quirks: Vec::new(),

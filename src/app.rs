@@ -4,11 +4,11 @@ pub mod control;
 pub mod generation;
 pub mod listen;
 pub mod lookup;
+pub mod outlets;
 pub mod published;
 pub mod reload;
 pub mod statistics;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use generation::Generation;
+use outlets::Outlets;
 pub use reload::{ReloadError, Reloaded};
 
 use crate::books::prices::PriceBook;
@@ -30,10 +31,11 @@ use crate::books::{Books, CircuitSettings};
 use crate::catalog::Provider;
 use crate::config::settings::{LogFormat, Settings};
 use crate::config::{Environment, LoadError, Loaded, Sources};
-use crate::dispatch::connect::{self, HttpClient, Trust};
+use crate::dispatch::connect::Trust;
 use crate::dispatch::record::Decisions;
 use crate::dispatch::relay::RelaySettings;
 use crate::dispatch::retry::{RetryBudget, RetrySettings};
+use crate::dispatch::target::Outlet;
 use crate::dispatch::{Shared, Ticket};
 use crate::telemetry::log::{Format, Log};
 use crate::telemetry::{Metrics, Redactor};
@@ -103,7 +105,7 @@ pub struct Parts {
     pub origin: Origin,
     current: ArcSwap<Generation>,
     trust: Trust,
-    clients: Mutex<HashMap<ClientKey, HttpClient>>,
+    outlets: Outlets,
     /// The settings at start, for what cannot change at run time.
     started_with: Settings,
     reloading: tokio::sync::Mutex<()>,
@@ -115,10 +117,6 @@ pub struct Parts {
     kill: CancellationToken,
     connections: TaskTracker,
 }
-
-/// What makes two providers share connections: nothing but themselves. A
-/// provider whose address or timeout changes gets a new client.
-type ClientKey = (String, String, Duration);
 
 /// What can go wrong at start.
 #[derive(Debug)]
@@ -186,10 +184,9 @@ impl App {
         }
         let trust = Trust::mozilla().map_err(StartError::Tls)?;
         let control = control::Control::new(&trust).map_err(StartError::Control)?;
-        let clients = Mutex::default();
-        let first =
-            Generation::build(1, loaded, &books, &shared, |provider| client(&clients, &trust, provider))
-                .map_err(|(path, error)| StartError::Pepper(path, error))?;
+        let outlets = Outlets::new()?;
+        let first = Generation::build(1, loaded, &books, &shared, |provider| outlets.of(&trust, provider))
+            .map_err(|(path, error)| StartError::Pepper(path, error))?;
         Ok(App(Arc::new(Parts {
             shared,
             books,
@@ -199,7 +196,7 @@ impl App {
             origin,
             current: ArcSwap::from_pointee(first),
             trust,
-            clients,
+            outlets,
             started_with: settings,
             reloading: tokio::sync::Mutex::default(),
             last_rejected: Mutex::default(),
@@ -322,16 +319,9 @@ impl App {
         }
     }
 
-    fn client(&self, provider: &Provider) -> HttpClient {
-        client(&self.clients, &self.trust, provider)
+    fn outlet(&self, provider: &Provider) -> Outlet {
+        self.outlets.of(&self.trust, provider)
     }
-}
-
-fn client(clients: &Mutex<HashMap<ClientKey, HttpClient>>, trust: &Trust, provider: &Provider) -> HttpClient {
-    let connect = provider.timeouts.connect;
-    let key = (provider.name.clone(), provider.base_url.to_string(), connect);
-    let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
-    clients.entry(key).or_insert_with(|| connect::client(trust, connect)).clone()
 }
 
 /// Gauges that nobody sets when something happens are set once a second.

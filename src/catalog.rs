@@ -14,12 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{PicoUsd, Rates};
 
+pub mod auth;
 pub mod capabilities;
 pub mod objective;
+pub mod reach;
 pub mod secret;
 
+pub use auth::Auth;
 pub use capabilities::Capabilities;
 pub use objective::{MaxPrice, Objective, TtftTarget};
+pub use reach::Reach;
 pub use secret::Secret;
 
 /// Index of an endpoint in [`Catalog::endpoints`].
@@ -59,17 +63,6 @@ impl Dialect {
     }
 }
 
-/// How a request to a provider is signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
-    /// No credential is sent.
-    None,
-    /// `Authorization: Bearer KEY`.
-    Bearer,
-    /// The key alone in a header of this name (`x-api-key`, `api-key`).
-    Header(http::HeaderName),
-}
-
 /// An account at a vendor.
 #[derive(Debug)]
 pub struct Provider {
@@ -89,6 +82,19 @@ pub struct Provider {
     pub quirks: Vec<Quirk>,
     /// Limits on waiting for this provider.
     pub timeouts: Timeouts,
+    /// How it is addressed, and told from other accounts of the same name.
+    pub reach: Reach,
+}
+
+impl Provider {
+    /// Its name with what tells this account from the provider's others:
+    /// `name[@region][#key]`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let region = self.reach.region.as_ref().map(|region| format!("@{region}"));
+        let key = self.reach.key.map(|key| format!("#{key}"));
+        format!("{}{}{}", self.name, region.unwrap_or_default(), key.unwrap_or_default())
+    }
 }
 
 /// What an upstream does differently and cannot be noticed in its answers.
@@ -104,6 +110,11 @@ pub enum Quirk {
     MaxTokens,
     /// Rejects ids in tool calls and their results (Vertex AI's Gemini).
     NoCallIds,
+    /// Messages as Vertex AI takes them: the model is in the path alone, and the
+    /// version in the body.
+    VertexMessages,
+    /// Takes and gives Salesforce's chat generations instead of the dialect.
+    ChatGenerations,
 }
 
 /// How long to wait for an upstream. All durations are settings of the

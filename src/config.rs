@@ -195,9 +195,12 @@ fn fingerprint(tree: &tree::Node, catalog: &Catalog, settings: &Settings) -> Fin
         settings::Pepper::File(file) if !settings.auth.keys.is_empty() => secrets::read(file).ok(),
         settings::Pepper::File(_) => None,
     };
-    let keys = catalog.providers.iter().map(|provider| provider.key.as_ref());
-    for secret in keys.chain([settings.admin.token.as_ref(), pepper.as_ref()]) {
-        part(secret.map_or("", Secret::expose));
+    let keys = catalog.providers.iter().flat_map(|provider| {
+        let more = provider.auth.secrets().into_iter().map(Some);
+        std::iter::once(provider.key.clone()).chain(more)
+    });
+    for secret in keys.chain([settings.admin.token.clone(), pepper]) {
+        part(secret.as_ref().map_or("", Secret::expose));
     }
     Fingerprint(hasher.finalize())
 }

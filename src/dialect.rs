@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::catalog::{Dialect, Endpoint};
+use crate::catalog::{Dialect, Endpoint, Provider, Quirk};
 use crate::outcome::{Failure, FinishReason};
 use crate::request::ChatRequest;
 use crate::units::Usage;
@@ -20,6 +20,7 @@ use crate::units::Usage;
 pub mod anthropic;
 mod chunks;
 pub mod gemini;
+pub mod generations;
 pub mod openai;
 #[doc(hidden)]
 pub mod probe;
@@ -186,6 +187,23 @@ pub trait Decoder: Debug + Send {
 
     /// What has been seen so far.
     fn watch(&self) -> &Watch;
+}
+
+/// How long the account has used up one of its limits, as the headers of a good
+/// answer tell (`x-ratelimit-remaining-requests: 0` and its kin).
+#[must_use]
+pub fn used_up(headers: &HeaderMap) -> Option<std::time::Duration> {
+    openai::used_up(headers)
+}
+
+/// The codec for a provider: that of its dialect, unless a quirk makes it
+/// another; `None` for dialects that are not built yet.
+#[must_use]
+pub fn codec_for(provider: &Provider) -> Option<&'static dyn Codec> {
+    match provider.quirks.contains(&Quirk::ChatGenerations) {
+        true => Some(&generations::ChatGenerations),
+        false => codec(provider.dialect),
+    }
 }
 
 /// The codec of a dialect; `None` for those that are not built yet.

@@ -46,6 +46,7 @@ pub mod catalog;
 pub mod request;
 pub mod outcome;
 pub mod dialect;
+pub mod credential;
 pub mod telemetry;
 pub mod books;
 pub mod market;

@@ -30,6 +30,7 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
                 "upstream": endpoint.upstream,
                 "dialect": endpoint.provider.dialect.name(),
                 "spoken": member.target.is_some(),
+                "credential": member.target.as_ref().map(|target| target.signer.state()),
                 "priced": endpoint.rates.is_some(),
                 "context": endpoint.context,
                 "max_output": endpoint.max_output,

@@ -10,14 +10,13 @@ use http::StatusCode;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 
 use crate::catalog::Secret;
+use crate::credential::control::hardened;
 use crate::dispatch::connect::Trust;
 
 /// The largest list known is 4 MB; what is larger than this is none.
 const LARGEST: usize = 32 << 20;
 /// For all of one answer: nobody waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// For the connection, as for providers.
-const CONNECT: Duration = Duration::from_secs(3);
 
 /// Fetches what others publish.
 #[derive(Debug, Clone)]
@@ -68,16 +67,7 @@ impl Control {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn new(trust: &Trust) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.tls())
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .user_agent(concat!("merit/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
-            .build();
+        let client = hardened(PATIENCE).tls_backend_preconfigured(trust.tls()).build();
         client.map(Control).map_err(|error| error.without_url().to_string())
     }
 

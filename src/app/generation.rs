@@ -11,7 +11,7 @@ use crate::books::Books;
 use crate::catalog::{Objective, Provider, Secret};
 use crate::config::Loaded;
 use crate::config::settings::{self, Settings};
-use crate::dispatch::connect::HttpClient;
+use crate::dispatch::target::Outlet;
 use crate::dispatch::{Fleet, Shared};
 
 /// One generation of the configuration.
@@ -45,13 +45,13 @@ impl Generation {
         mut loaded: Loaded,
         books: &Books,
         shared: &Shared,
-        client: impl Fn(&Provider) -> HttpClient,
+        outlet: impl Fn(&Provider) -> Outlet,
     ) -> Result<Generation, (PathBuf, io::Error)> {
         let catalog = std::mem::take(&mut loaded.catalog);
         let settings = loaded.settings.clone();
         let keys = keys(&settings.auth)?;
         shared.redactor.set(&secrets(&catalog.providers, &settings));
-        let fleet = Fleet::new(number, catalog, books, &shared.metrics, client);
+        let fleet = Fleet::new(number, catalog, books, &shared.metrics, outlet);
         shared.metrics.generation.set(i64::try_from(number).unwrap_or(i64::MAX));
         Ok(Generation {
             number,
@@ -102,7 +102,8 @@ fn caller(key: &settings::StaticKey) -> Caller {
 
 /// Everything that must never be written anywhere.
 fn secrets(providers: &[Arc<Provider>], settings: &Settings) -> Vec<Secret> {
-    let keys = providers.iter().filter_map(|provider| provider.key.clone());
+    let keys =
+        providers.iter().flat_map(|provider| provider.auth.secrets().into_iter().chain(provider.key.clone()));
     let pepper = match &settings.auth.pepper {
         settings::Pepper::Value(secret) => Some(secret.clone()),
         settings::Pepper::File(_) => None,

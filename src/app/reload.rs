@@ -108,7 +108,7 @@ impl App {
         }
         let number = old.number + 1;
         let new =
-            Generation::build(number, loaded, &self.books, &self.shared, |provider| self.client(provider))
+            Generation::build(number, loaded, &self.books, &self.shared, |provider| self.outlet(provider))
                 .map_err(|(path, error)| {
                     let problem = StartError::Pepper(path, error).to_string();
                     ReloadError { problems: vec![problem] }
@@ -118,7 +118,7 @@ impl App {
         }
         tracing::info!(generation = number, added = ?report.added, removed = ?report.removed, "configuration reloaded");
         published::prices::tell(&old, &new);
-        self.forget_clients(&new);
+        self.outlets.keep(&new.fleet.catalog);
         new.fleet.wake(&old.fleet);
         let new = Arc::new(new);
         self.current.store(Arc::clone(&new));
@@ -163,19 +163,6 @@ impl App {
             problems.push(format!("admin.token: the admin listener is on {} and needs one", bound.admin));
         }
         if problems.is_empty() { Ok(()) } else { Err(ReloadError { problems }) }
-    }
-
-    /// Clients of providers that are gone are dropped, and with them their idle
-    /// connections; requests under way keep their own handle.
-    fn forget_clients(&self, new: &Generation) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|(name, base, connect), _| {
-            new.fleet.catalog.providers.iter().any(|provider| {
-                provider.name == *name
-                    && provider.base_url.to_string() == *base
-                    && provider.timeouts.connect == *connect
-            })
-        });
     }
 }
 

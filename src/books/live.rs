@@ -196,10 +196,16 @@ impl Live {
         self.finish(&mut state, sample, now);
     }
 
-    /// Another endpoint with the same credential was refused because of it: this
-    /// one would be too, and rests without being asked.
-    pub fn credential_refused(&self, now: Duration) {
-        self.lock().rest.begin(Why::Key, None, self.random(), now);
+    /// Another endpoint of the same account was refused because of its credential
+    /// or its credit: this one would be too, and rests without being asked.
+    pub fn account_rests(&self, why: Why, now: Duration) {
+        self.lock().rest.begin(why, None, self.random(), now);
+    }
+
+    /// A good answer said that one of the account's limits is used up for so long:
+    /// others are asked meanwhile, if there are any.
+    pub fn used_up(&self, wait: Duration, now: Duration) {
+        self.lock().rest.used_up(wait, now);
     }
 
     /// An attempt is over whose first content was recorded when it came.

@@ -86,6 +86,15 @@ impl Rest {
         }
     }
 
+    /// A limit is used up for so long, as a good answer said. Nobody has been
+    /// refused yet, so where there is nobody else it is asked all the same.
+    pub fn used_up(&mut self, wait: Duration, now: Duration) {
+        let until = now + wait.min(lengths(Why::RateLimit).1);
+        if self.resting(now).is_none_or(|resting| resting.until < until) {
+            self.resting = Some(Resting { until, why: Why::RateLimit, asked: false });
+        }
+    }
+
     /// An attempt ended well: the next rest is as short as the first.
     pub fn succeeded(&mut self) {
         self.times = 0;
@@ -165,6 +174,22 @@ mod tests {
             rest.new_credential();
             assert_eq!(rest.resting(SECOND * 2).is_some(), rests, "{why:?}");
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_is_no_refusal() {
+        let mut rest = Rest::default();
+        rest.used_up(SECOND * 5, SECOND);
+        let resting = rest.resting(SECOND * 5).unwrap();
+        assert_eq!((resting.until, resting.why, resting.is_certain()), (SECOND * 6, Why::RateLimit, false));
+        rest.used_up(SECOND * 4000, SECOND * 6);
+        assert_eq!(rest.resting(SECOND * 7).map(|resting| resting.until), Some(SECOND * 66));
+        rest.begin(Why::RateLimit, None, 0.5, SECOND * 66);
+        assert_eq!(
+            rest.resting(SECOND * 66).map(|resting| resting.until),
+            Some(SECOND * 67),
+            "the first refusal"
+        );
     }
 
     #[test]

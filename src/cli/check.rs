@@ -1,6 +1,7 @@
 //! `merit check`: everything that is wrong with the configuration, at once.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use crate::app::lookup::FromBook;
 use crate::books::prices::PriceBook;
 use crate::catalog::{Auth, Provider};
 use crate::config::{Environment, LoadError, Loaded, Sources};
+use crate::credential::{Control, Signer};
 
 /// `merit check`.
 #[derive(Debug, Args)]
@@ -73,24 +75,25 @@ fn report(loaded: &Loaded) {
     }
 }
 
-/// Asks every provider for its models.
 /// `1 problem`, `2 problems`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Asks every account for its models.
 fn connect(loaded: &Loaded) -> ExitCode {
     let asked = super::small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
-        let client = gateway::client(PATIENCE)?;
+        let (client, control) = (gateway::client(PATIENCE)?, Control::new(PATIENCE)?);
         Ok(runtime.block_on(async {
             let mut failed = 0_u32;
             for provider in &loaded.catalog.providers {
-                match models(&client, provider).await {
-                    Ok(()) if provider.key.is_none() => say(&format!("{}: reachable", provider.name)),
-                    Ok(()) => say(&format!("{}: reachable, and lists its models to this key", provider.name)),
+                let name = provider.label();
+                match models(&client, &control, provider).await {
+                    Ok(()) if provider.auth == Auth::None => say(&format!("{name}: reachable")),
+                    Ok(()) => say(&format!("{name}: reachable, and lists its models to this key")),
                     Err(problem) => {
                         failed += 1;
-                        complain(&format!("{}: {problem}", provider.name));
+                        complain(&format!("{name}: {problem}"));
                     }
                 }
             }
@@ -107,15 +110,15 @@ fn connect(loaded: &Loaded) -> ExitCode {
     }
 }
 
-async fn models(client: &reqwest::Client, provider: &Provider) -> Result<(), String> {
+async fn models(client: &reqwest::Client, control: &Control, provider: &Provider) -> Result<(), String> {
     let url = format!("{}/models", provider.base_url.to_string().trim_end_matches('/'));
     let mut request = client.get(&url).headers(provider.headers.clone());
-    if let Some(key) = &provider.key {
-        request = match &provider.auth {
-            Auth::None => request,
-            Auth::Bearer => request.bearer_auth(key.expose()),
-            Auth::Header(name) => request.header(name, key.expose()),
-        };
+    let signer = Arc::new(Signer::new(provider, control));
+    let proof = signer.sign().await.map_err(|failure| format!("no token was given: {}", failure.label()))?;
+    for (name, value) in
+        signer.fixed().map(|(name, value)| (name.clone(), value.clone())).into_iter().chain(proof.headers)
+    {
+        request = request.header(name, value);
     }
     let response = request.send().await.map_err(|error| {
         // The error's own text names the address, which may carry a key.
@@ -126,7 +129,7 @@ async fn models(client: &reqwest::Client, provider: &Provider) -> Result<(), Str
         200..=299 => Ok(()),
         401 | 403 => Err("the key was refused".to_owned()),
         404 | 405 => {
-            say(&format!("{}: reachable, but lists no models; the key was not tried", provider.name));
+            say(&format!("{}: reachable, but lists no models; the key was not tried", provider.label()));
             Ok(())
         }
         status => Err(format!("answered with status {status}")),

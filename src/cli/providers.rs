@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Source, UNAVAILABLE, complain, gateway, say};
 use crate::app::lookup::FromBook;
 use crate::books::prices::PriceBook;
+use crate::catalog::Capabilities;
 use crate::config::{Environment, Loaded, Sources};
 
 /// Asks the running gateway; where none runs, shows what is configured.
@@ -33,7 +34,17 @@ pub fn run(address: &gateway::Address, source: &Source, environment: &Environmen
 /// A table, one line an endpoint. Figures that nobody has measured yet, because
 /// the endpoint has not been asked, have a `~` before them.
 fn live(answer: &Value) {
-    say(&row(["endpoint", "dialect", "price", "first token", "tokens/s", "failing", "circuit"]));
+    say(&row([
+        "endpoint",
+        "dialect",
+        "price",
+        "first token",
+        "tokens/s",
+        "failing",
+        "circuit",
+        "credential",
+        "can",
+    ]));
     for endpoint in answer.get("data").and_then(Value::as_array).into_iter().flatten() {
         say(&line(endpoint));
     }
@@ -57,12 +68,39 @@ fn line(endpoint: &Value) -> String {
         &format!("{}{:.0}", assumed("itl"), 1.0 / number("/live/itl/p50")),
         &format!("{:.1} %", 100.0 * number("/live/risk/share")),
         state.unwrap_or_else(|| text("/live/circuit/state")),
+        &credential(endpoint),
+        &capabilities(endpoint),
     ])
 }
 
-fn row(cells: [&str; 7]) -> String {
-    let [endpoint, dialect, price, first_token, speed, failing, circuit] = cells;
-    format!("{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {speed:>9} {failing:>8}  {circuit}")
+/// How its credential stands, in a word or two.
+fn credential(endpoint: &Value) -> String {
+    let member = |name: &str| endpoint.get("credential").and_then(|credential| credential.get(name));
+    match member("state").and_then(Value::as_str) {
+        Some("token") => format!("token {}s", member("seconds").and_then(Value::as_u64).unwrap_or_default()),
+        Some("unasked") => "no token yet".to_owned(),
+        Some("refused") => format!("NONE: {}", member("why").and_then(Value::as_str).unwrap_or("refused")),
+        Some(state) => state.to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+/// What it can do.
+fn capabilities(endpoint: &Value) -> String {
+    let named = endpoint.get("capabilities").and_then(Value::as_array);
+    let words: Vec<&str> = named.into_iter().flatten().filter_map(Value::as_str).collect();
+    match words.len() {
+        0 => "text".to_owned(),
+        all if all == Capabilities::NAMES.len() => "everything, as far as is known".to_owned(),
+        _ => words.join(","),
+    }
+}
+
+fn row(cells: [&str; 9]) -> String {
+    let [endpoint, dialect, price, first_token, speed, failing, circuit, credential, can] = cells;
+    format!(
+        "{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {speed:>9} {failing:>8}  {circuit:<10} {credential:<14} {can}"
+    )
 }
 
 fn configured(source: &Source, environment: &Environment) -> ExitCode {
@@ -104,9 +142,12 @@ mod tests {
     fn an_endpoint_is_one_line() {
         let endpoint = json!({ "endpoint": "a/m", "dialect": "openai", "priced": true, "live": {
             "ttft": { "p50": 0.25, "samples": 3.0 }, "itl": { "p50": 0.02, "samples": 0.0 },
-            "risk": { "share": 0.015 }, "circuit": { "state": "open" }, "resting": null } });
+            "risk": { "share": 0.015 }, "circuit": { "state": "open" }, "resting": null },
+            "credential": { "state": "token", "seconds": 59 }, "capabilities": ["tools", "vision"] });
         let words = line(&endpoint).split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words, "a/m openai known 0.25 s ~50 1.5 % open");
+        assert_eq!(words, "a/m openai known 0.25 s ~50 1.5 % open token 59s tools,vision");
         assert_eq!(line(&json!({})).split_whitespace().nth(2), Some("UNKNOWN"));
+        let refused = json!({ "credential": { "state": "refused", "why": "key_refused" } });
+        assert_eq!(credential(&refused), "NONE: key_refused");
     }
 }

@@ -10,12 +10,15 @@ use super::objectives::Objectives;
 use super::problem::did_you_mean;
 use super::raw::{self, Raw};
 use super::tree::Path;
+use super::vendors;
 use crate::catalog::{
     Capabilities, Catalog, Endpoint, EndpointId, Model, ModelId, PriceSource, Provider, Route, Target,
 };
 use crate::units::{Rates, Tier};
 
+mod credential;
 mod provider;
+mod template;
 
 /// Quality expected of a model that neither configuration nor quality book
 /// knows: the middle, so that it is neither favoured nor shut out.
@@ -32,12 +35,16 @@ pub(super) fn build(
     let mut ids = HashMap::new();
     for (name, provider) in &raw.providers {
         let path = Path::default().key("providers").key(name);
-        let built = Arc::new(provider::build(name, provider, &path, check));
-        catalog.providers.push(Arc::clone(&built));
-        for (index, model) in provider.models.iter().enumerate() {
-            let at = path.key("models").index(index);
-            let offer = Offer { raw: provider, provider: &built, model, provider_path: &path, path: at };
-            offer.add(&mut catalog, &mut ids, prices, check);
+        for (number, account) in provider::build(name, provider, &path, check).into_iter().enumerate() {
+            let built = Arc::new(account);
+            catalog.providers.push(Arc::clone(&built));
+            for (index, model) in provider.models.iter().enumerate() {
+                let at = path.key("models").index(index);
+                let first = number == 0;
+                let offer =
+                    Offer { raw: provider, provider: &built, model, provider_path: &path, path: at, first };
+                offer.add(&mut catalog, &mut ids, prices, check);
+            }
         }
     }
     for (index, route) in raw.routes.iter().enumerate() {
@@ -58,6 +65,9 @@ struct Offer<'o> {
     model: &'o raw::Model,
     provider_path: &'o Path,
     path: Path,
+    /// Whether it is the first account that offers the model: what is wrong with
+    /// the model is told once.
+    first: bool,
 }
 
 impl Offer<'_> {
@@ -73,8 +83,9 @@ impl Offer<'_> {
             check.require(&self.path, "name", false);
             return;
         }
-        let region = self.model.region.as_deref().map(|region| format!("@{region}")).unwrap_or_default();
-        let identity: Arc<str> = format!("{}/{name}{region}", self.provider.name).into();
+        let region = self.region().map(|region| format!("@{region}")).unwrap_or_default();
+        let key = self.provider.reach.key.map(|key| format!("#{key}")).unwrap_or_default();
+        let identity: Arc<str> = format!("{}/{name}{region}{key}", self.provider.name).into();
         if catalog.endpoints.iter().any(|other| other.identity == identity) {
             let message = format!("{} offers {name:?} twice", self.provider.name);
             check.error(&self.path.key("name"), message, "remove one, or give each its region");
@@ -99,7 +110,7 @@ impl Offer<'_> {
     ) -> Endpoint {
         let name = self.model.name.as_str();
         let upstream = self.model.upstream.as_deref().unwrap_or(name);
-        let listed = prices.find(&self.provider.name, self.raw.vendor.as_deref(), upstream);
+        let listed = self.listed(upstream, prices);
         let (rates, price_source) = self.price(listed.as_ref(), check);
         let facts = listed.and_then(|listed| listed.facts);
         let known = facts.map(|facts| facts.capabilities);
@@ -117,8 +128,23 @@ impl Offer<'_> {
             context: self.model.context.or(facts.and_then(|facts| facts.context)),
             max_output: self.model.max_output.or(facts.and_then(|facts| facts.max_output)),
             quality: quality.unwrap_or(UNKNOWN_QUALITY),
-            region: self.model.region.clone(),
+            region: self.region().map(ToOwned::to_owned),
         }
+    }
+
+    /// What the price book says of it. Where models go by names that the operator
+    /// has given them (deployments), it is asked for what callers say, too.
+    fn listed(&self, upstream: &str, prices: &dyn PriceLookup) -> Option<Listed> {
+        let vendor = self.raw.vendor.as_deref().and_then(vendors::find);
+        let slug = vendor.map_or(self.raw.vendor.as_deref(), |vendor| Some(vendor.prices()));
+        let find = |model: &str| prices.find(&self.provider.name, slug, model);
+        let by_name = || vendor.filter(|vendor| !vendor.alone).and_then(|_| find(&self.model.name));
+        find(upstream).or_else(by_name)
+    }
+
+    /// The account's, else the model's own.
+    fn region(&self) -> Option<&str> {
+        self.provider.reach.region.as_deref().or(self.model.region.as_deref())
     }
 
     /// The model's own price, else its provider's, else the book's.
@@ -137,7 +163,7 @@ impl Offer<'_> {
         }
         // Of templates' models that is said by `merit providers`; what the
         // operator wrote should not be dead without a word.
-        if check.is_the_operators(&self.path) {
+        if self.first && check.is_the_operators(&self.path) {
             let message = "its price is unknown, so that it is never chosen";
             check.warn(
                 &self.path,

@@ -14,6 +14,7 @@ use super::human::{Bytes, Span};
 use super::secrets::Reference;
 use crate::accounts::Expose;
 
+pub mod credential;
 pub mod prices;
 pub mod provider;
 

@@ -75,10 +75,13 @@ fn address(text: &str) -> Result<(), String> {
 
 /// The URL is not repeated in messages, for it may have a password or key in it.
 fn url(text: &str) -> Result<(), String> {
+    // A variable may stand for the beginning; what it comes to is checked later.
+    let text = text.strip_prefix('{').map_or_else(|| text.to_owned(), |rest| format!("https://{rest}"));
     if !text.starts_with("https://") && !text.starts_with("http://") {
         return Err("does not begin with https:// or http://".to_owned());
     }
-    let uri: http::Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    let plain = text.replace(['{', '}'], "");
+    let uri: http::Uri = plain.parse().map_err(|error| format!("not a URL: {error}"))?;
     let wrong = if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         "has a user or password in it"
     } else if uri.query().is_some() || text.contains('#') {

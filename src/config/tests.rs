@@ -9,6 +9,7 @@ use super::*;
 use crate::catalog::{Auth, Capabilities, Dialect, PriceSource, Quirk, Target};
 use crate::units::Rates;
 
+mod accounts;
 mod catalog;
 mod example;
 mod layers;

@@ -2,6 +2,7 @@
 //! template is the lowest layer of a provider that names it, so that everything
 //! in it can be overridden, and its origin shown, like any other value.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
@@ -22,6 +23,12 @@ pub struct Vendor {
     /// The variables its key usually is in, most usual first; none for a server
     /// of one's own that needs no key.
     pub keys: Vec<String>,
+    /// Whether that variable alone switches it on. Some need to be told more.
+    pub alone: bool,
+    /// As whom the price book knows it, where that is not its slug.
+    prices: Option<String>,
+    /// The variables that what stands for `{name}` usually is in.
+    variables: BTreeMap<String, String>,
     /// A provider's table, as in a configuration.
     provider: Json,
 }
@@ -40,6 +47,15 @@ struct About {
     name: String,
     docs: String,
     keys: Vec<String>,
+    #[serde(default = "yes")]
+    alone: bool,
+    prices: Option<String>,
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 macro_rules! templates {
@@ -49,11 +65,11 @@ macro_rules! templates {
 }
 
 /// Slug and text of every file in `config/providers/`.
-const TEMPLATES: [(&str, &str); 41] = templates! {
-    "alibaba" "anthropic" "baseten" "cerebras" "cohere" "deepinfra" "deepseek" "fireworks" "friendli"
+const TEMPLATES: [(&str, &str); 46] = templates! {
+    "alibaba" "anthropic" "azure" "azure-deployments" "baseten" "cerebras" "cohere" "deepinfra" "deepseek" "fireworks" "friendli"
     "gemini" "groq" "huggingface" "hyperbolic" "inception" "llamacpp" "lmstudio" "minimax" "mistral"
-    "moonshot" "nebius" "novita" "nvidia" "ollama" "openai" "openrouter" "ovhcloud" "perplexity"
-    "sambanova" "scaleway" "sglang" "siliconflow" "stepfun" "tgi" "together" "upstage" "venice" "vllm"
+    "moonshot" "nebius" "novita" "nvidia" "ollama" "openai" "openrouter" "ovhcloud" "perplexity" "salesforce"
+    "sambanova" "scaleway" "sglang" "siliconflow" "stepfun" "tgi" "together" "upstage" "venice" "vertex" "vertex-anthropic" "vllm"
     "wandb" "xai" "xiaomi" "zai"
 };
 
@@ -66,7 +82,8 @@ pub fn all() -> &'static [Vendor] {
 
 fn read(slug: &'static str, text: &str) -> Result<Vendor, toml::de::Error> {
     let File { vendor, provider } = toml::from_str(text)?;
-    Ok(Vendor { slug, name: vendor.name, docs: vendor.docs, keys: vendor.keys, provider })
+    let About { name, docs, keys, alone, prices, variables } = vendor;
+    Ok(Vendor { slug, name, docs, keys, alone, prices, variables, provider })
 }
 
 /// The vendor of that slug.
@@ -75,6 +92,11 @@ pub fn find(slug: &str) -> Option<&'static Vendor> {
 }
 
 impl Vendor {
+    /// As whom the price book knows it.
+    pub(super) fn prices(&self) -> &str {
+        self.prices.as_deref().unwrap_or(self.slug)
+    }
+
     /// The variable of its key that is set.
     fn key_in(&self, environment: &Environment) -> Option<&str> {
         self.keys.iter().map(String::as_str).find(|name| environment.get(name).is_some())
@@ -85,9 +107,18 @@ impl Vendor {
     fn layer(&self, environment: &Environment) -> Node {
         let origin = Origin::Vendor(Arc::from(self.slug));
         let mut node = Node::from_json(&self.provider, &origin);
-        let variable = self.key_in(environment).or_else(|| self.keys.first().map(String::as_str));
+        // A vendor with another login needs no key: only one that is there is used.
+        let usual = self.keys.first().filter(|_| self.alone).map(String::as_str);
+        let variable = self.key_in(environment).or(usual);
         if let (Some(variable), Some(table)) = (variable, node.table_mut()) {
             table.insert("key".to_owned(), Node::from_json(&serde_json::json!({ "env": variable }), &origin));
+        }
+        let set = self.variables.iter().filter_map(|(name, variable)| {
+            Some((name.clone(), Json::String(environment.get(variable)?.to_owned())))
+        });
+        let set: serde_json::Map<String, Json> = set.collect();
+        if !set.is_empty() {
+            node.overlay(Node::from_json(&serde_json::json!({ "variables": set }), &origin));
         }
         node
     }
@@ -105,7 +136,7 @@ pub(super) fn switch_on(tree: &mut Node, environment: &Environment) {
         return;
     }
     let wanted = |vendor: &&Vendor| {
-        vendor.key_in(environment).is_some() || named.iter().any(|name| *name == vendor.slug)
+        vendor.alone && vendor.key_in(environment).is_some() || named.iter().any(|name| *name == vendor.slug)
     };
     let set = all().iter().filter(wanted);
     let providers: serde_json::Map<String, Json> =
@@ -137,6 +168,11 @@ pub(super) fn underlay(tree: &mut Node, environment: &Environment) {
         let vendor = provider.get("vendor").and_then(Node::text).and_then(find);
         if let (Some(vendor), true) = (vendor, provider.table().is_some()) {
             let mut layered = vendor.layer(environment);
+            // Several keys are instead of the usual one, and so is another login.
+            let instead = ["keys", "azure"].iter().any(|key| provider.get(key).is_some());
+            if let (true, Some(table)) = (instead, layered.table_mut()) {
+                table.remove("key");
+            }
             layered.overlay(std::mem::take(provider));
             *provider = layered;
         }
@@ -175,6 +211,9 @@ mod tests {
             assert_eq!(problems.finish().0, [], "{}", vendor.slug);
             let provider: &raw::Provider = &raw.providers[vendor.slug];
             assert!(provider.base_url.is_some(), "{}", vendor.slug);
+            if !vendor.alone {
+                continue;
+            }
             // Servers of one's own have the models that were put there; all
             // others have something to serve at once.
             assert_eq!(provider.models.is_empty(), vendor.keys.is_empty(), "{}", vendor.slug);

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{Codec, Decoder, Encoded, Reply, Style};
-use crate::catalog::Endpoint;
+use crate::catalog::{Endpoint, Quirk};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
 
@@ -32,6 +32,7 @@ mod said;
 mod stream;
 mod translate;
 mod usage;
+mod vertex;
 
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,11 @@ impl Codec for Anthropic {
     }
 
     fn encode(&self, request: &ChatRequest, endpoint: &Endpoint) -> Result<Encoded, Failure> {
-        encode_for(request, &endpoint.upstream, endpoint.max_output)
+        let mut encoded = encode_for(request, &endpoint.upstream, endpoint.max_output)?;
+        if endpoint.provider.quirks.contains(&Quirk::VertexMessages) {
+            encoded.body = vertex::body(encoded.body, &endpoint.upstream);
+        }
+        Ok(encoded)
     }
 
     fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {

@@ -27,6 +27,7 @@ pub(super) mod gather;
 pub(super) mod hide;
 mod look;
 mod mend;
+mod models;
 mod reply;
 mod retry_after;
 mod sink;
@@ -38,6 +39,8 @@ mod usage;
 pub(super) mod tests;
 
 pub(super) use encode::encode as encode_for;
+use models::Family;
+pub(super) use retry_after::used_up;
 
 /// Speaks `OpenAI`'s Chat Completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,8 @@ pub struct OpenAi;
 
 impl Codec for OpenAi {
     fn encode(&self, request: &ChatRequest, endpoint: &Endpoint) -> Result<Encoded, Failure> {
-        Ok(encode_for(request, &endpoint.upstream, &endpoint.provider.quirks))
+        let family = Family::of(&endpoint.upstream, &endpoint.identity);
+        encode::encode_as(request, &endpoint.upstream, family, &endpoint.provider.quirks)
     }
 
     fn failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {

@@ -44,7 +44,9 @@ pub fn sse_split(text: &[u8]) -> Result<(), Broken> {
 /// When it cannot.
 pub fn openai_request(text: &[u8]) -> Result<(), Broken> {
     let Ok(request) = ChatRequest::read(Bytes::copy_from_slice(text)) else { return Ok(()) };
-    let body = openai::encode_for(&request, "upstream", &[]).body.concat();
+    let encoded =
+        openai::encode_for(&request, "upstream", &[]).map_err(|_| "a request that cannot be said")?;
+    let body = encoded.body.concat();
     let sent = json::document(&body).map_err(|_| "what is sent is not JSON")?;
     let model = sent.get(b"model").and_then(|model| model.as_str());
     ensure(model.as_deref() == Some("upstream"), "another model is asked for")?;

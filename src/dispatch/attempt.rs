@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -21,7 +21,8 @@ use super::connect::{self, Pieces};
 use super::scrub::Scrub;
 use super::target::Target;
 use crate::catalog::Endpoint;
-use crate::dialect::{Decoder, Progress, Reply, Style};
+use crate::credential::Signed;
+use crate::dialect::{self, Decoder, Progress, Reply, Style};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
 use form::Form;
@@ -108,6 +109,17 @@ impl Upstream {
 /// Answer headers that callers may see.
 pub type Passed = HeaderMap;
 
+/// What came of a request that was sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// The answer, or its beginning.
+    pub answer: Answer,
+    /// Headers that callers may see.
+    pub passed: Passed,
+    /// How long the account has used up one of its limits, if it has.
+    pub used_up: Option<Duration>,
+}
+
 /// Sends `request` to `endpoint` and waits for content.
 ///
 /// # Errors
@@ -119,29 +131,55 @@ pub async fn send(
     style: &Style,
     limits: Limits,
     warnings: &mut Vec<String>,
-) -> Result<(Answer, Passed), Failure> {
+) -> Result<Sent, Failure> {
     let encoded = target.codec.encode(request, endpoint)?;
     warnings.extend(encoded.warnings);
-    let mut http = Request::new(Pieces::new(encoded.body));
-    *http.method_mut() = http::Method::POST;
-    *http.uri_mut() = target.uri(&encoded.path)?;
-    http.headers_mut().clone_from(&target.headers);
-
+    let asked = Asked { uri: target.uri(&encoded.path, request.stream)?, stream: request.stream, style };
     let limit = if request.stream { limits.first_content } else { limits.whole };
     let deadline = Instant::now() + limit;
     let exchange = async {
-        let response = target.client.request(http).await.map_err(|error| connect::failure(&error))?;
-        if response.status() != StatusCode::OK {
-            return Err(refusal(target, response).await);
+        let signed = target.signer.sign().await?;
+        let again = target.signer.changes().then(|| encoded.body.clone());
+        let first = Box::pin(ask(target, &asked, encoded.body, &signed)).await;
+        match (first, again) {
+            // A token may end before its time; another is tried once.
+            (Err(Failure::Key { status: 401 }), Some(body)) if target.signer.refused(&signed) => {
+                let signed = target.signer.sign().await?;
+                Box::pin(ask(target, &asked, body, &signed)).await
+            }
+            (result, _) => result,
         }
-        if is_ambiguous(response.headers()) {
-            return Err(Failure::Protocol { detail: "ambiguous framing" });
-        }
-        let passed = passed_headers(response.headers());
-        let answer = understand(target, response, request.stream, style).await?;
-        Ok((answer, passed))
     };
     timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::FirstContentTimeout))
+}
+
+/// One request, apart from its body and its signature.
+struct Asked<'a> {
+    uri: Uri,
+    stream: bool,
+    style: &'a Style,
+}
+
+/// Sends a signed request and waits for content.
+async fn ask(target: &Target, asked: &Asked<'_>, body: Vec<Bytes>, signed: &Signed) -> Result<Sent, Failure> {
+    let mut http = Request::new(Pieces::new(body));
+    *http.method_mut() = http::Method::POST;
+    http.uri_mut().clone_from(&asked.uri);
+    http.headers_mut().clone_from(&target.headers);
+    http.headers_mut().extend(signed.headers.iter().cloned());
+    let scrub = target.scrub(signed);
+    let response = target.client.request(http).await.map_err(|error| connect::failure(&error))?;
+    if response.status() != StatusCode::OK {
+        return Err(refusal(target, response, &scrub).await);
+    }
+    if is_ambiguous(response.headers()) {
+        return Err(Failure::Protocol { detail: "ambiguous framing" });
+    }
+    let passed = passed_headers(response.headers());
+    let used_up = dialect::used_up(response.headers());
+    let answer = understand(target, response, (asked.stream, asked.style), &scrub).await;
+    let answer = answer.map_err(|failure| scrub.failure(failure))?;
+    Ok(Sent { answer, passed, used_up })
 }
 
 /// Both a length and chunks, of which hyper believes the chunks. An answer that
@@ -152,7 +190,7 @@ fn is_ambiguous(headers: &HeaderMap) -> bool {
 }
 
 /// What a status other than 200 means.
-async fn refusal(target: &Target, response: Response<Incoming>) -> Failure {
+async fn refusal(target: &Target, response: Response<Incoming>, scrub: &Scrub) -> Failure {
     let (mut head, body) = response.into_parts();
     if head.status.is_redirection() {
         return Failure::Protocol { detail: "a redirect, which is never followed" };
@@ -166,7 +204,7 @@ async fn refusal(target: &Target, response: Response<Incoming>) -> Failure {
         head.headers.entry(DATE).or_insert(now);
     }
     let text = timeout(ERROR_BODY, read_up_to(body, MOST_ERROR)).await.unwrap_or_default();
-    target.codec.failure(head.status, &head.headers, &text)
+    target.codec.failure(head.status, &head.headers, &scrub.clean(text))
 }
 
 /// Whether what came is a stream or a whole answer is told by its first bytes,
@@ -175,8 +213,8 @@ async fn refusal(target: &Target, response: Response<Incoming>) -> Failure {
 async fn understand(
     target: &Target,
     response: Response<Incoming>,
-    stream: bool,
-    style: &Style,
+    (stream, style): (bool, &Style),
+    scrub: &Scrub,
 ) -> Result<Answer, Failure> {
     let coding = response.headers().get(http::header::CONTENT_ENCODING);
     if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -189,21 +227,21 @@ async fn understand(
     match (events, stream) {
         (true, true) => {
             let decoder = target.codec.stream(style);
-            until_content(decoder, first, body, &target.scrub).await.map(Answer::Stream)
+            until_content(decoder, first, body, scrub).await.map(Answer::Stream)
         }
         (true, false) => {
-            gather(target, style, first, body).await.map(|reply| Answer::Whole(target.whole(reply)))
+            gather(target, style, first, body).await.map(|reply| Answer::Whole(scrub.whole(reply)))
         }
         (false, true) => {
             let whole = read_whole(body, first).await?;
             let mut decoder = target.codec.reply_as_stream(whole, style)?;
             let mut out = Vec::new();
             decoder.end_of_input(&mut out)?;
-            Ok(Answer::Stream(Upstream::new(None, decoder, out, &target.scrub)))
+            Ok(Answer::Stream(Upstream::new(None, decoder, out, scrub)))
         }
         (false, false) => {
             let reply = target.codec.reply(read_whole(body, first).await?, style)?;
-            Ok(Answer::Whole(target.whole(reply)))
+            Ok(Answer::Whole(scrub.whole(reply)))
         }
     }
 }

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::Target;
+use super::target::{Outlet, Target};
+use crate::books::rest::Why;
 use crate::books::siblings::{Known, Siblings};
-use crate::books::{Books, Lengths, Live};
-use crate::catalog::{Catalog, Endpoint, EndpointId, HeldReason, PriceSource};
+use crate::books::{Books, Circuit, Lengths, Live};
+use crate::catalog::{Catalog, Dialect, Endpoint, EndpointId, HeldReason, ModelId, PriceSource};
 use crate::dialect;
+use crate::outcome::Failure;
 use crate::telemetry::{EndpointMetrics, Metrics};
-
-use super::connect::HttpClient;
 
 /// One endpoint, ready to be used.
 #[derive(Debug)]
@@ -39,15 +39,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Prepares every endpoint of `catalog`. `client` gives a provider's client
-    /// by its index; clients outlive generations so that connections do.
+    /// Prepares every endpoint of `catalog`. `outlet` gives an account's; they
+    /// outlive generations so that connections and tokens do.
     #[must_use]
     pub fn new(
         generation: u64,
         catalog: Catalog,
         books: &Books,
         metrics: &Metrics,
-        client: impl Fn(&crate::catalog::Provider) -> HttpClient,
+        outlet: impl Fn(&crate::catalog::Provider) -> Outlet,
     ) -> Self {
         let members = catalog
             .endpoints
@@ -55,11 +55,11 @@ impl Fleet {
             .map(|endpoint| {
                 let provider = &endpoint.provider;
                 let model = &catalog.model(endpoint.model).name;
-                let codec = dialect::codec(provider.dialect);
+                let codec = dialect::codec_for(provider);
                 Member {
                     live: books.live(&endpoint.identity, model),
                     lengths: books.lengths(model),
-                    target: codec.and_then(|codec| Target::new(provider, codec, client(provider))),
+                    target: codec.and_then(|codec| Target::new(endpoint, codec, outlet(provider))),
                     metrics: metrics.endpoint(&provider.name, model),
                 }
             })
@@ -98,21 +98,34 @@ impl Fleet {
         let old: HashMap<&str, &Endpoint> =
             before.catalog.endpoints.iter().map(|endpoint| (&*endpoint.identity, endpoint)).collect();
         for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
-            if old.get(&*endpoint.identity).is_some_and(|old| old.provider.key != endpoint.provider.key) {
+            let credential =
+                |endpoint: &Endpoint| (endpoint.provider.key.clone(), endpoint.provider.auth.clone());
+            if old.get(&*endpoint.identity).is_some_and(|old| credential(old) != credential(endpoint)) {
                 member.live.new_credential();
             }
         }
     }
 
-    /// Has all endpoints rest that would present the credential which was just
-    /// refused at `id`.
-    pub fn credential_refused(&self, id: EndpointId, now: Duration) {
+    /// Has all endpoints of an account rest when a failure at `id` says that no
+    /// other of them would do better: its credential is refused, or it has no
+    /// credit left. Returns whether it does. The endpoint itself is left to its own
+    /// record of the failure.
+    #[must_use]
+    pub fn rest_account(&self, id: EndpointId, failure: &Failure, now: Duration) -> bool {
         let provider = &self.catalog.endpoint(id).provider;
+        let why = match failure {
+            // A 403 may be about this model alone.
+            Failure::Key { status: 401 } => Why::Key,
+            // Google counts quotas by model.
+            Failure::QuotaExhausted if provider.dialect != Dialect::Gemini => Why::Quota,
+            _ => return false,
+        };
         for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
             if endpoint.id != id && Arc::ptr_eq(&endpoint.provider, provider) {
-                member.live.credential_refused(now);
+                member.live.account_rests(why, now);
             }
         }
+        true
     }
 
     /// The member of that id.
@@ -128,13 +141,18 @@ impl Fleet {
     /// Sets the gauges of prices, quality and circuits, and what is assumed of
     /// endpoints that nobody has asked; to be called every second.
     pub fn publish(&self, metrics: &Metrics, now: Duration) {
+        // Accounts of a provider share a series: it shows the one that is best off.
+        let mut circuits: HashMap<(&str, ModelId), i64> = HashMap::new();
         for (endpoint, member) in self.catalog.endpoints.iter().zip(&self.members) {
             let view = member.live.view(0, 0, now);
-            member.metrics.circuit.set(match view.circuit {
-                crate::books::Circuit::Closed => 0,
-                crate::books::Circuit::HalfOpen { .. } => 1,
-                crate::books::Circuit::Open { .. } => 2,
-            });
+            let circuit = match view.circuit {
+                Circuit::Closed => 0,
+                Circuit::HalfOpen { .. } => 1,
+                Circuit::Open { .. } => 2,
+            };
+            let least = circuits.entry((&endpoint.provider.name, endpoint.model)).or_insert(circuit);
+            *least = circuit.min(*least);
+            member.metrics.circuit.set(*least);
             #[expect(clippy::cast_possible_truncation, reason = "a quality in 0..1")]
             let quality = view.quality.mean(endpoint.quality as f32);
             member.metrics.quality.set(f64::from(quality));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::attempt::{self, Answer, Limits, Passed};
+use super::attempt::{self, Answer, Limits, Passed, Sent};
 use super::flight::Flight;
 use super::retry::{Kind, Plan, backoff, worst};
 use super::ticket::Ticket;
@@ -88,9 +88,7 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
             Ok(won) => return (ticket, Ok(won)),
             Err(failure) => {
                 let hopeless = failure.next() == Next::Stop;
-                // A 403 may be about this model alone.
-                if matches!(failure, Failure::Key { status: 401 }) {
-                    ticket.fleet.credential_refused(candidate.id, shared.now());
+                if ticket.fleet.rest_account(candidate.id, &failure, shared.now()) {
                     refused_by.push(Arc::clone(&ticket.fleet.catalog.endpoint(candidate.id).provider));
                 }
                 plan.failed(step.candidate, &failure);
@@ -156,8 +154,11 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Resul
     let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
     ticket.under_way = None;
     match result {
-        Ok((answer, passed)) => {
+        Ok(Sent { answer, passed, used_up }) => {
             ticket.warnings.extend(warnings);
+            if let Some(wait) = used_up {
+                member.live.used_up(wait, ticket.shared.now());
+            }
             match &answer {
                 Answer::Stream(_) => flight.first_content(),
                 Answer::Whole(reply) => {

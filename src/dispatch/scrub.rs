@@ -11,6 +11,8 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 
 use crate::catalog::Secret;
+use crate::dialect::Reply;
+use crate::outcome::{Failure, Refusal};
 
 /// Shorter keys would be found by accident; no vendor's is so short.
 const SHORTEST: usize = 6;
@@ -46,6 +48,26 @@ impl Scrub {
         }
     }
 
+    /// A whole answer without the credential.
+    #[must_use]
+    pub fn whole(&self, mut reply: Reply) -> Reply {
+        reply.body = self.clean(reply.body);
+        reply
+    }
+
+    /// A failure without the credential in the upstream's words.
+    #[must_use]
+    pub fn failure(&self, mut failure: Failure) -> Failure {
+        if let Failure::Refused(Refusal { message, .. })
+        | Failure::ContextLength { message }
+        | Failure::ContentFilter { message } = &mut failure
+            && let Cow::Owned(cleaned) = self.replaced(message.as_bytes())
+        {
+            *message = String::from_utf8_lossy(&cleaned).into_owned();
+        }
+        failure
+    }
+
     fn replaced<'p>(&self, piece: &'p [u8]) -> Cow<'p, [u8]> {
         let Some(finder) = &self.0 else { return Cow::Borrowed(piece) };
         let mut cleaned = Vec::new();
@@ -74,6 +96,8 @@ mod tests {
         assert_eq!(cleaned("secret-key, then secret-keysecret-key."), "***, then ******.");
         assert_eq!(cleaned("nothing secret"), "nothing secret");
         assert_eq!(cleaned(""), "");
+        let refused = |message: &str| Failure::ContextLength { message: message.to_owned() };
+        assert_eq!(scrub.failure(refused("you sent secret-key")), refused("you sent ***"));
         assert!(!format!("{scrub:?}").contains("secret"));
     }
 

@@ -33,6 +33,7 @@ pub(super) fn sample(id: u32, price: f64) -> Sample {
         dialect: Dialect::OpenAi,
         base_url: "http://127.0.0.1:1".parse().unwrap(),
         auth: Auth::None,
+        reach: crate::catalog::Reach::default(),
         key: None,
         headers: http::HeaderMap::new(),
         quirks: Vec::new(),

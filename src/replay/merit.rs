@@ -191,6 +191,7 @@ fn provider() -> Provider {
         dialect: Dialect::OpenAi,
         base_url: http::Uri::default(),
         auth: Auth::None,
+        reach: crate::catalog::Reach::default(),
         key: None,
         headers: http::HeaderMap::new(),
         quirks: Vec::new(),

@@ -13,7 +13,7 @@ use crate::json::{Cursor, Key, Kind, Raw};
 const MOST_CHOICES: u64 = 128;
 
 /// The top-level members that are read. Each may be given once.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 22] = [
     "model",
     "messages",
     "stream",
@@ -28,6 +28,11 @@ const KNOWN: [&str; 17] = [
     "reasoning_effort",
     "logprobs",
     "top_logprobs",
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
     "merit",
     "provider",
     "models",
@@ -150,6 +155,9 @@ impl<'b> Reader<'b> {
             "stream_options" => Some(Name::StreamOptions),
             "max_tokens" => Some(Name::MaxTokens),
             "max_completion_tokens" => Some(Name::MaxCompletionTokens),
+            "reasoning_effort" => Some(Name::Effort),
+            "temperature" | "top_p" | "presence_penalty" | "frequency_penalty" | "logit_bias"
+            | "logprobs" | "top_logprobs" => Some(Name::Sampling),
             _ => None,
         })
     }

@@ -13,6 +13,11 @@ pub enum Name {
     MaxTokens,
     /// `max_completion_tokens`: likewise.
     MaxCompletionTokens,
+    /// `temperature`, `top_p`, the penalties, `logit_bias`, `logprobs` and
+    /// `top_logprobs`: left out for upstreams that refuse them.
+    Sampling,
+    /// `reasoning_effort`: on which that may depend.
+    Effort,
     /// `merit`, `provider` and `models`: meant for us, removed.
     Control,
 }

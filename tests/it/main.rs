@@ -10,6 +10,7 @@ mod bad_input;
 mod chaos;
 mod commands;
 mod competition;
+mod credentials;
 mod drain;
 mod failover;
 mod gemini;

@@ -182,3 +182,28 @@ fn answers_are_understood_whatever_they_are_labelled() -> Fallible<()> {
     }
     Ok(())
 }
+
+#[test]
+fn what_a_model_refuses_is_left_out_and_named() -> Fallible<()> {
+    let market = Market::start(vec![merit::sim::ProviderSpec::named("sim")])?;
+    let base = market.provider("sim")?.base_url();
+    let gateway = Gateway::start(&format!(
+        "[providers.sim]\nbase_url = \"{base}\"\n[[providers.sim.models]]\nname = \"gpt-5-mini\"\n\
+         upstream = \"deployment-7\"\nprice = {{ input = 1.0, output = 2.0 }}\n"
+    ))?;
+    let body = json!({ "model": "gpt-5-mini", "temperature": 0.1, "max_tokens": 40,
+        "messages": [{ "role": "user", "content": "Hello" }] });
+    let answer = gateway.chat(&body)?;
+    let warnings = answer.must("x-merit-warnings")?;
+    assert!(warnings.contains("temperature has no effect here"), "{warnings}");
+    assert!(warnings.contains("max_tokens was sent as max_completion_tokens"), "{warnings}");
+    let sent: serde_json::Value = serde_json::from_str(&market.entries()[0].body)?;
+    let expected =
+        json!({ "model": "deployment-7", "max_completion_tokens": 40, "messages": body["messages"] });
+    assert_eq!(sent, expected);
+    let refused =
+        gateway.chat(&json!({ "model": "gpt-5-mini", "logprobs": true, "messages": body["messages"] }))?;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(refused.body.contains("logprobs"), "{}", refused.body);
+    Ok(())
+}

@@ -6,6 +6,7 @@
 pub(crate) mod chat;
 pub(crate) mod clients;
 pub(crate) mod command;
+pub(crate) mod fake;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod installed;

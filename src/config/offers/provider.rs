@@ -2,16 +2,20 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::catalog::{Auth, Dialect, Provider, Timeouts};
+use super::credential::Login;
+use super::template::{Variables, fill};
+use crate::catalog::reach::encoded;
+use crate::catalog::{Auth, Dialect, Provider, Reach, Secret, Timeouts};
 use crate::config::check::Check;
 use crate::config::raw;
 use crate::config::raw::provider::AuthKind;
 use crate::config::tree::Path;
 use crate::config::vendors;
 
-/// A provider; where something is wrong with it, its models are known all the
-/// same, so that routes to them are not called dangling.
-pub(super) fn build(name: &str, raw: &raw::Provider, path: &Path, check: &mut Check<'_>) -> Provider {
+/// The accounts of a provider: one for each region and key. Where something is
+/// wrong with it, its models are known all the same, so that routes to them are
+/// not called dangling.
+pub(super) fn build(name: &str, raw: &raw::Provider, path: &Path, check: &mut Check<'_>) -> Vec<Provider> {
     if name.is_empty()
         || name.contains(['/', '@', '#'])
         || name.chars().any(|c| c.is_whitespace() || c.is_control())
@@ -23,25 +27,118 @@ pub(super) fn build(name: &str, raw: &raw::Provider, path: &Path, check: &mut Ch
             "they separate the parts of an endpoint's identity; use letters, digits and hyphens",
         );
     }
-    let base_url = base_url(name, raw, path, check);
     let dialect = raw.dialect.unwrap_or(Dialect::OpenAi);
-    let key = raw.key.as_ref().and_then(|key| key.resolve(&path.key("key"), check));
-    let auth = auth(raw, dialect, path, check);
-    plain_text(&base_url, key.is_some() && auth != Auth::None, path, check);
-    Provider {
-        name: name.to_owned(),
-        dialect,
-        base_url,
-        key: key.filter(|_| auth != Auth::None),
-        auth,
-        headers: headers(raw, path, check),
-        quirks: raw.quirks.clone(),
-        timeouts: timeouts(raw, path, check),
+    let (headers, timeouts) = (headers(raw, path, check), timeouts(raw, path, check));
+    let keys = keys(raw, path, check);
+    let mut accounts = Vec::new();
+    for region in regions(raw, path, check) {
+        let mut variables = raw.variables.clone();
+        if let Some(region) = &region {
+            // Hosts and locations are often called after the region.
+            for value in variables.values_mut() {
+                *value = value.replace("{region}", region);
+            }
+            variables.insert("region".to_owned(), region.clone());
+        }
+        let base_url = base_url(name, raw, &variables, path, check);
+        let auth = auth(raw, dialect, variables.get("region").map(String::as_str), path, check);
+        let sends_key = keys.iter().any(|(_, key)| key.is_some()) && auth != Auth::None;
+        plain_text(&base_url, sends_key, path, check);
+        let reach = reach(raw, &variables, path, check);
+        accounts.extend(keys.iter().map(|(number, key)| Provider {
+            name: name.to_owned(),
+            dialect,
+            base_url: base_url.clone(),
+            key: key.clone().filter(|_| matches!(auth, Auth::Bearer | Auth::Header(_))),
+            auth: auth.clone(),
+            headers: headers.clone(),
+            quirks: raw.quirks.clone(),
+            timeouts,
+            reach: Reach { region: region.clone(), key: *number, ..reach.clone() },
+        }));
     }
+    accounts
+}
+
+/// A key, and its number where there are several.
+type Numbered = (Option<usize>, Option<Secret>);
+
+/// Each key.
+fn keys(raw: &raw::Provider, path: &Path, check: &mut Check<'_>) -> Vec<Numbered> {
+    if raw.keys.is_empty() {
+        return vec![(None, raw.key.as_ref().and_then(|key| key.resolve(&path.key("key"), check)))];
+    }
+    let path = path.key("keys");
+    if raw.key.is_some() {
+        check.error(&path, "both key and keys", "put all of them into keys");
+    }
+    let mut known: Vec<Secret> = Vec::new();
+    let mut found = Vec::new();
+    for (index, key) in raw.keys.iter().enumerate() {
+        let path = path.index(index);
+        let key = key.resolve(&path, check);
+        if key.as_ref().is_some_and(|key| known.contains(key)) {
+            check.error(&path, "the same key twice", "remove one");
+        }
+        known.extend(key.clone());
+        found.push((Some(index + 1), key));
+    }
+    found
+}
+
+/// Each region; one that has no name where there are none.
+fn regions(raw: &raw::Provider, path: &Path, check: &mut Check<'_>) -> Vec<Option<String>> {
+    if raw.regions.is_empty() {
+        return vec![None];
+    }
+    let is_name = |region: &str| {
+        !region.is_empty()
+            && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    for (index, region) in raw.regions.iter().enumerate() {
+        let path = path.key("regions").index(index);
+        if !is_name(region) {
+            check.error(&path, format!("{region:?} is no region"), "for example \"europe-west4\"");
+        }
+        if raw.regions.iter().take(index).any(|other| other == region) {
+            check.error(&path, format!("{region:?} twice"), "remove one");
+        }
+    }
+    raw.regions.iter().cloned().map(Some).collect()
+}
+
+/// What is addressed otherwise than the dialect does.
+fn reach(raw: &raw::Provider, variables: &Variables, path: &Path, check: &mut Check<'_>) -> Reach {
+    let mut filled = |text: &str, key: &str| fill(text, variables, (path, &path.key(key)), check);
+    let own = raw.path.as_deref().map(|text| filled(text, "path"));
+    let stream = raw.stream_path.as_deref().map(|text| filled(text, "stream_path"));
+    let query: Vec<String> = raw
+        .query
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(&filled(value, "query"))))
+        .collect();
+    for (key, text) in [("path", &own), ("stream_path", &stream)] {
+        let wrong = |text: &String| {
+            !text.starts_with('/')
+                || text.contains(['?', '#'])
+                || !text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if text.as_ref().is_some_and(wrong) {
+            let advice = "begin it with '/', and put what follows '?' into query";
+            check.error(&path.key(key), "not a path", advice);
+        }
+    }
+    Reach { path: own, stream_path: stream, query: query.join("&"), ..Reach::default() }
 }
 
 /// The base URL, or after a problem an empty one.
-fn base_url(name: &str, raw: &raw::Provider, path: &Path, check: &mut Check<'_>) -> http::Uri {
+fn base_url(
+    name: &str,
+    raw: &raw::Provider,
+    variables: &Variables,
+    path: &Path,
+    check: &mut Check<'_>,
+) -> http::Uri {
     if let Some(vendor) = raw.vendor.as_deref().filter(|vendor| vendors::find(vendor).is_none()) {
         check.dangling(
             &path.key("vendor"),
@@ -67,27 +164,61 @@ fn base_url(name: &str, raw: &raw::Provider, path: &Path, check: &mut Check<'_>)
         );
         return http::Uri::default();
     };
-    base_url.trim_end_matches('/').parse().unwrap_or_default()
+    let at = path.key("base_url");
+    let text = fill(base_url, variables, (path, &at), check);
+    match text.trim_end_matches('/').parse::<http::Uri>() {
+        // The text was looked at before, but not what its variables come to.
+        Ok(uri) if !text.contains(['?', '#', '@', '{']) && is_web(&uri) => uri,
+        _ if text.is_empty() => http::Uri::default(),
+        _ => {
+            check.error(&at, "not a URL with what its variables stand for", "look at the variables");
+            http::Uri::default()
+        }
+    }
 }
 
-fn auth(raw: &raw::Provider, dialect: Dialect, path: &Path, check: &mut Check<'_>) -> Auth {
+fn is_web(uri: &http::Uri) -> bool {
+    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+}
+
+fn auth(
+    raw: &raw::Provider,
+    dialect: Dialect,
+    region: Option<&str>,
+    path: &Path,
+    check: &mut Check<'_>,
+) -> Auth {
     if dialect == Dialect::Bedrock {
         let advice = "use Bedrock's OpenAI-compatible endpoint with dialect = \"openai\"";
         check.warn(&path.key("dialect"), "bedrock is not spoken yet: its models are never chosen", advice);
     }
-    let usual = match (raw.key.is_some(), dialect) {
+    let has_key = raw.key.is_some() || !raw.keys.is_empty();
+    let usual = match (has_key, dialect) {
         (false, _) => AuthKind::None,
         (true, Dialect::Anthropic | Dialect::Gemini) => AuthKind::Header,
         (true, Dialect::OpenAi | Dialect::Bedrock) => AuthKind::Bearer,
     };
     let kind = raw.auth.unwrap_or(usual);
-    if kind != AuthKind::None && raw.key.is_none() {
+    if matches!(kind, AuthKind::Bearer | AuthKind::Header) && !has_key {
         let advice = "add key = { env = \"NAME\" }, or auth = \"none\" if it needs none";
         check.error(&path.key("key"), "key is missing", advice);
     }
+    let by_key = matches!(kind, AuthKind::Bearer | AuthKind::Header | AuthKind::Azure);
+    if !raw.keys.is_empty() && !by_key {
+        let advice = "give each login a provider of its own, with the same model names";
+        check.error(&path.key("keys"), "this kind of auth has one login and no keys", advice);
+    }
+    // What is wrong with a login has been told; nothing is ever sent without.
+    let login = |auth: Option<Auth>| auth.unwrap_or(Auth::None);
+    let mut logins = Login { path, check };
     match kind {
         AuthKind::None => Auth::None,
         AuthKind::Bearer => Auth::Bearer,
+        AuthKind::SigV4 => login(logins.aws(raw.aws.as_ref(), region)),
+        AuthKind::Google => login(logins.google(raw.google.as_ref())),
+        AuthKind::Azure if has_key && raw.azure.is_none() => Auth::Header(HeaderName::from_static("api-key")),
+        AuthKind::Azure => login(logins.azure(raw.azure.as_ref())),
+        AuthKind::Salesforce => login(logins.salesforce(raw.salesforce.as_ref())),
         AuthKind::Header => {
             let name = raw.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
             let usual = match dialect {

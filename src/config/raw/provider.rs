@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Dialect, Quirk};
 use crate::config::human::Span;
 use crate::config::secrets::Reference;
+
+use super::credential;
 use crate::units::{PicoUsd, Rates};
 
 /// An account at a vendor. With `vendor`, all that is not set here is as in
@@ -34,12 +36,35 @@ pub struct Provider {
     pub auth_header: Option<String>,
     /// The credential.
     pub key: Option<Reference>,
+    /// Several keys of the same account or of several, instead of `key`; each
+    /// makes endpoints of its own, `PROVIDER/MODEL#1`, `#2`, …
+    pub keys: Vec<Reference>,
+    /// Regions, each of which offers all models as endpoints of its own,
+    /// `PROVIDER/MODEL@REGION`; `{region}` stands for it in `base_url` and paths.
+    pub regions: Vec<String>,
+    /// What stands for `{name}` in `base_url`, `path`, `stream_path` and `query`.
+    pub variables: BTreeMap<String, String>,
+    /// The path after `base_url`, instead of the dialect's; `{model}` stands for
+    /// the upstream's name of the model.
+    pub path: Option<String>,
+    /// The same for streams; `path` when absent.
+    pub stream_path: Option<String>,
+    /// What every address has after `?`.
+    pub query: BTreeMap<String, String>,
+    /// The login of `auth = "google"`.
+    pub google: Option<credential::Google>,
+    /// The login of `auth = "azure"`; with it, `key` is not used.
+    pub azure: Option<credential::Azure>,
+    /// The login of `auth = "salesforce"`.
+    pub salesforce: Option<credential::Salesforce>,
+    /// The login of `auth = "sigv4"`.
+    pub aws: Option<credential::Aws>,
     /// Headers sent with every request; not for credentials.
     pub headers: BTreeMap<String, String>,
     /// What it does differently from its dialect.
     #[schemars(
         with = "Vec<String>",
-        extend("items" = {"type": "string", "enum": ["no_stream_options", "max_completion_tokens", "max_tokens", "no_call_ids"]})
+        extend("items" = {"type": "string", "enum": ["no_stream_options", "max_completion_tokens", "max_tokens", "no_call_ids", "vertex_messages", "chat_generations"]})
     )]
     pub quirks: Vec<Quirk>,
     /// Limits on waiting.
@@ -61,6 +86,14 @@ pub enum AuthKind {
     Bearer,
     /// The key alone in the header `auth_header`.
     Header,
+    /// AWS's Signature Version 4.
+    SigV4,
+    /// A token of Google's.
+    Google,
+    /// The key in `api-key`, or a token of Entra ID's.
+    Azure,
+    /// A token of a Salesforce organisation.
+    Salesforce,
 }
 
 /// Limits on waiting for a provider.

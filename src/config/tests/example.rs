@@ -29,7 +29,15 @@ fn uncommented(others: bool) -> String {
 }
 
 fn place(text: &str) -> Place {
-    let environment = [("DEEPSEEK_API_KEY", "k")];
+    let environment = [
+        ("DEEPSEEK_API_KEY", "k"),
+        ("ACME_KEY_1", "k1"),
+        ("ACME_KEY_2", "k2"),
+        ("AZURE_CLIENT_SECRET", "s"),
+        ("SALESFORCE_CLIENT_ID", "i"),
+        ("SALESFORCE_CLIENT_SECRET", "s"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+    ];
     let place = Place::new(&environment);
     let token = place.write("token", "t");
     let text = text.replace("/run/secrets/merit-admin", token.to_str().unwrap());

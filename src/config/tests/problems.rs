@@ -207,7 +207,14 @@ fn words_of_the_schema_are_those_of_the_code() {
     };
     let dialects = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Bedrock];
     assert_eq!(words(&provider["dialect"]["enum"]), dialects.map(|dialect| dialect.name().to_owned()).into());
-    let quirks = [Quirk::NoStreamOptions, Quirk::MaxCompletionTokens, Quirk::MaxTokens, Quirk::NoCallIds];
+    let quirks = [
+        Quirk::NoStreamOptions,
+        Quirk::MaxCompletionTokens,
+        Quirk::MaxTokens,
+        Quirk::NoCallIds,
+        Quirk::VertexMessages,
+        Quirk::ChatGenerations,
+    ];
     let quirks = quirks.map(|quirk| serde_json::to_value(quirk).unwrap().as_str().unwrap().to_owned());
     assert_eq!(words(&provider["quirks"]["items"]["enum"]), quirks.into());
     let capabilities = Capabilities::NAMES.map(|(name, _)| name.to_owned());

@@ -69,6 +69,7 @@ fn endpoint(upstream: &str) -> Endpoint {
         dialect: Dialect::Anthropic,
         base_url: http::Uri::from_static("http://127.0.0.1/v1"),
         auth: Auth::None,
+        reach: crate::catalog::Reach::default(),
         key: None,
         headers: http::HeaderMap::new(),
         quirks: Vec::new(),

@@ -5,13 +5,36 @@ use bytes::Bytes;
 use crate::catalog::Quirk;
 use crate::dialect::Encoded;
 use crate::dialect::splice::{Edit, pieces};
+use crate::outcome::Failure;
 use crate::request::{ChatRequest, Name};
 
+use super::models::Family;
+
 /// The request for an endpoint whose provider calls the model `upstream`.
-pub(in crate::dialect) fn encode(request: &ChatRequest, upstream: &str, quirks: &[Quirk]) -> Encoded {
+///
+/// # Errors
+/// When it asks for what the model refuses and the answer would lack.
+pub(in crate::dialect) fn encode(
+    request: &ChatRequest,
+    upstream: &str,
+    quirks: &[Quirk],
+) -> Result<Encoded, Failure> {
+    encode_as(request, upstream, Family::of(upstream, ""), quirks)
+}
+
+/// The same where the model is known to be one of that family.
+///
+/// # Errors
+/// When it asks for what the model refuses and the answer would lack.
+pub(super) fn encode_as(
+    request: &ChatRequest,
+    upstream: &str,
+    family: &Family,
+    quirks: &[Quirk],
+) -> Result<Encoded, Failure> {
     let quirk = |quirk| quirks.contains(&quirk);
     let spans = &request.spans;
-    let mut warnings = Vec::new();
+    let (refused, mut warnings) = refused(request, family)?;
     let mut edits = Vec::new();
     if let Some(model) = spans.find(Name::Model)
         && request.model != upstream
@@ -22,7 +45,8 @@ pub(in crate::dialect) fn encode(request: &ChatRequest, upstream: &str, quirks: 
     if request.stream && !no_options {
         edits.extend(ask_for_usage(request));
     }
-    let (from, to) = match (quirk(Quirk::MaxCompletionTokens), quirk(Quirk::MaxTokens)) {
+    let new_name = quirk(Quirk::MaxCompletionTokens) || family.limit && !quirk(Quirk::MaxTokens);
+    let (from, to) = match (new_name, quirk(Quirk::MaxTokens)) {
         (true, false) => (Some(Name::MaxTokens), Name::MaxCompletionTokens),
         (false, true) => (Some(Name::MaxCompletionTokens), Name::MaxTokens),
         _ => (None, Name::MaxTokens),
@@ -42,9 +66,47 @@ pub(in crate::dialect) fn encode(request: &ChatRequest, upstream: &str, quirks: 
         member.name == Name::Control
             || no_options && member.name == Name::StreamOptions
             || both && from == Some(member.name)
+            || refused.contains(&member.position)
     });
     edits.extend(cuts.into_iter().map(Edit::cut));
-    Encoded { path: "/chat/completions".to_owned(), body: pieces(&request.body, edits), warnings }
+    Ok(Encoded { path: "/chat/completions".to_owned(), body: pieces(&request.body, edits), warnings })
+}
+
+/// Positions of the members that the model refuses, and warnings of those that
+/// would have changed something.
+///
+/// # Errors
+/// When the caller would miss what was asked for.
+fn refused(request: &ChatRequest, family: &Family) -> Result<(Vec<usize>, Vec<String>), Failure> {
+    let text = |span: &std::ops::Range<usize>| {
+        let bytes = request.body.get(span.clone()).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default().trim_matches('"')
+    };
+    let effort = request.spans.find(Name::Effort).map(|member| text(&member.value));
+    let effort = effort.filter(|effort| *effort != "null");
+    let (mut positions, mut warnings) = (Vec::new(), Vec::new());
+    if !family.refuses_sampling(effort) {
+        return Ok((positions, warnings));
+    }
+    for member in request.spans.members.iter().filter(|member| member.name == Name::Sampling) {
+        let (name, value) = (text(&member.key), text(&member.value));
+        let number = value.parse::<f64>().ok();
+        let says_nothing = match name {
+            _ if value == "null" => true,
+            "temperature" | "top_p" => number == Some(1.0),
+            "presence_penalty" | "frequency_penalty" | "top_logprobs" => number == Some(0.0),
+            "logprobs" => value == "false",
+            _ => value == "{}",
+        };
+        if !says_nothing && name.ends_with("logprobs") {
+            return Err(Failure::Unsupported { what: format!("{name} of a model that reasons") });
+        }
+        if !says_nothing {
+            warnings.push(format!("{name} has no effect here"));
+        }
+        positions.push(member.position);
+    }
+    Ok((positions, warnings))
 }
 
 /// Usage is asked for whatever the caller wants: it is billed from.

@@ -88,6 +88,7 @@ impl Flowing {
             let tokens = estimate(0, watch.output_bytes, u64::from(seen)).output;
             self.flight.progress(self.last_event, tokens);
         }
+        let result = result.map_err(|failure| self.upstream.scrub.failure(failure));
         Poll::Ready(result.map(|progress| {
             if progress == Progress::Ended {
                 self.upstream.end();

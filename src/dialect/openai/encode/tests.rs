@@ -5,7 +5,7 @@ use super::*;
 
 fn said(body: &str, upstream: &str, quirks: &[Quirk]) -> (String, Vec<String>) {
     let request = ChatRequest::read(Bytes::from(body.to_owned())).unwrap();
-    let encoded = encode(&request, upstream, quirks);
+    let encoded = encode(&request, upstream, quirks).unwrap();
     (String::from_utf8(encoded.body.concat()).unwrap(), encoded.warnings)
 }
 
@@ -15,7 +15,7 @@ const ASKED: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 fn an_unchanged_request_is_the_callers_own_bytes() {
     let body = Bytes::from(format!(r#"{{"model":"m", {ASKED} ,"temperature":1.0}}"#));
     let request = ChatRequest::read(body.clone()).unwrap();
-    let encoded = encode(&request, "m", &[]);
+    let encoded = encode(&request, "m", &[]).unwrap();
     assert_eq!(encoded.body.len(), 1);
     assert_eq!(encoded.body[0].as_ptr(), body.as_ptr());
     assert_eq!(encoded.path, "/chat/completions");
@@ -43,6 +43,47 @@ fn what_is_meant_for_us_stays_here() {
     ] {
         let (text, _) = said(&format!("{{{}}}", order.join(" , ")), "m", &[]);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_a_reasoning_model_refuses_is_left_out_and_named() {
+    let asked = format!(
+        r#"{{"temperature":0.2,"top_p":1,"model":"gpt-5-mini",{ASKED},"presence_penalty":0.0,"logprobs":false,"logit_bias":{{"1":2}},"max_tokens":9}}"#
+    );
+    let (text, warnings) = said(&asked, "gpt-5-mini", &[]);
+    let sent: Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&String> = sent.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["model", "messages", "max_completion_tokens"]);
+    let expected = [
+        "temperature has no effect here",
+        "logit_bias has no effect here",
+        "max_tokens was sent as max_completion_tokens",
+    ];
+    assert_eq!(warnings, expected);
+    // Others take it, and get the very bytes.
+    assert_eq!(said(&asked, "gpt-4o", &[]).0, asked.replace("gpt-5-mini", "gpt-4o"));
+}
+
+#[test]
+fn newer_models_refuse_it_only_while_they_reason() {
+    let sent = |effort: &str| {
+        let body = format!(r#"{{"model":"gpt-5.2",{ASKED},{effort}"temperature":0.2}}"#);
+        serde_json::from_str::<Value>(&said(&body, "gpt-5.2", &[]).0).unwrap().get("temperature").is_some()
+    };
+    assert_eq!(
+        [sent(""), sent(r#""reasoning_effort":"none","#), sent(r#""reasoning_effort":null,"#)],
+        [true; 3]
+    );
+    assert!(!sent(r#""reasoning_effort":"low","#));
+}
+
+#[test]
+fn what_would_be_missed_goes_elsewhere() {
+    for asked in [r#""logprobs":true"#, r#""top_logprobs":3"#] {
+        let body = Bytes::from(format!(r#"{{"model":"o3",{ASKED},{asked}}}"#));
+        let request = ChatRequest::read(body).unwrap();
+        assert!(matches!(encode(&request, "o3", &[]), Err(Failure::Unsupported { .. })), "{asked}");
     }
 }
 

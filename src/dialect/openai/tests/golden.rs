@@ -77,7 +77,7 @@ fn requests() {
     for name in pairs(".request.json", ".encoded.json") {
         let request = ChatRequest::read(read(&name, ".request.json").into()).unwrap();
         let encoded = encode::encode(&request, "upstream-model", &[]);
-        let text = String::from_utf8(encoded.body.concat()).unwrap();
+        let text = String::from_utf8(encoded.unwrap().body.concat()).unwrap();
         assert_eq!(text, read(&name, ".encoded.json"), "{name}");
     }
 }
