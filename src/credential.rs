@@ -22,6 +22,7 @@ pub mod control;
 pub mod exchange;
 pub mod granted;
 pub mod jwt;
+pub mod sigv4;
 pub mod tokens;
 
 pub use control::Control;

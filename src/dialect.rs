@@ -18,7 +18,9 @@ use crate::request::ChatRequest;
 use crate::units::Usage;
 
 pub mod anthropic;
+pub mod bedrock;
 mod chunks;
+pub mod event_stream;
 pub mod gemini;
 pub mod generations;
 pub mod openai;
@@ -46,6 +48,12 @@ pub struct Style {
     pub model: Option<Arc<str>>,
     /// Whether a stream has the usage chunk.
     pub include_usage: bool,
+    /// What an answer's `id` is made of where the upstream's dialect has none: the
+    /// request's own.
+    pub id: Arc<str>,
+    /// What stands in `model` where the upstream's dialect has no such member and
+    /// the caller may know the upstream: the upstream's name for it.
+    pub upstream: Arc<str>,
     /// Seconds since 1970 that stand in `created` where the upstream's dialect
     /// has no such member: when the request came.
     pub created: u64,
@@ -213,6 +221,6 @@ pub fn codec(dialect: Dialect) -> Option<&'static dyn Codec> {
         Dialect::OpenAi => Some(&openai::OpenAi),
         Dialect::Anthropic => Some(&anthropic::Anthropic),
         Dialect::Gemini => Some(&gemini::Gemini),
-        Dialect::Bedrock => None,
+        Dialect::Bedrock => Some(&bedrock::Bedrock),
     }
 }

@@ -21,17 +21,17 @@ use crate::catalog::{Endpoint, Quirk};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
 
-mod encode;
-mod event;
+pub(super) mod encode;
+pub(super) mod event;
 mod failure;
 mod finish;
-mod models;
-mod reasoning;
-mod reply;
-mod said;
-mod stream;
-mod translate;
-mod usage;
+pub(super) mod models;
+pub(super) mod reasoning;
+pub(super) mod reply;
+pub(super) mod said;
+pub(super) mod stream;
+pub(super) mod translate;
+pub(super) mod usage;
 mod vertex;
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ pub(crate) use encode::encode as encode_for;
 
 /// The tool by which a schema is asked for where a model has no other way. Its
 /// call comes back as text. The name is not one that callers would choose.
-const ANSWER_TOOL: &str = "merit_json_answer";
+pub(super) const ANSWER_TOOL: &str = "merit_json_answer";
 
 /// Speaks Anthropic's Messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

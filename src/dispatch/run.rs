@@ -198,5 +198,7 @@ fn style(ticket: &Ticket, id: EndpointId, include_usage: bool) -> Style {
         // There is always a route by now; if there were none, nothing is shown.
         Expose::None => Some(ticket.route.clone().unwrap_or_else(|| OTHER.into())),
     };
-    Style { model, include_usage, created: ticket.at_unix_ms / 1000 }
+    let upstream = ticket.fleet.catalog.endpoint(id).upstream.as_str().into();
+    let request = ticket.id.to_string().into();
+    Style { model, include_usage, id: request, upstream, created: ticket.at_unix_ms / 1000 }
 }

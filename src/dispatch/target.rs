@@ -68,7 +68,8 @@ impl Target {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        let accepted = HeaderValue::from_static("application/json, text/event-stream");
+        headers.entry(ACCEPT).or_insert(accepted);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("merit/", env!("CARGO_PKG_VERSION"))));
         let Outlet { client, signer } = outlet;

@@ -4,25 +4,25 @@ use crate::json::{Cursor, JsonError, Raw};
 
 /// The members of an event that mean something.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Event<'t> {
+pub(in crate::dialect) struct Event<'t> {
     /// `type`: what kind of event it is.
-    pub(super) kind: Option<Raw<'t>>,
+    pub(in crate::dialect) kind: Option<Raw<'t>>,
     /// `message`, of `message_start`.
-    pub(super) message: Option<Raw<'t>>,
+    pub(in crate::dialect) message: Option<Raw<'t>>,
     /// `content_block`, of `content_block_start`.
-    pub(super) block: Option<Raw<'t>>,
+    pub(in crate::dialect) block: Option<Raw<'t>>,
     /// `delta`, of `content_block_delta` and `message_delta`.
-    pub(super) delta: Option<Raw<'t>>,
+    pub(in crate::dialect) delta: Option<Raw<'t>>,
     /// `usage`, of `message_delta`.
-    pub(super) usage: Option<Raw<'t>>,
+    pub(in crate::dialect) usage: Option<Raw<'t>>,
     /// Whether there is an `error`.
-    pub(super) error: bool,
+    pub(in crate::dialect) error: bool,
 }
 
 impl<'t> Event<'t> {
     /// # Errors
     /// When `data` is not a JSON object.
-    pub(super) fn read(data: &'t [u8]) -> Result<Self, JsonError> {
+    pub(in crate::dialect) fn read(data: &'t [u8]) -> Result<Self, JsonError> {
         let mut event = Event::default();
         let mut cursor = Cursor::new(data);
         cursor.members(|key, cursor| {
@@ -46,32 +46,32 @@ impl<'t> Event<'t> {
 /// The members of a block, or of a delta of one, that mean something. Both have
 /// the same names, so an upstream may say in the one what others say in the other.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Block<'t> {
+pub(in crate::dialect) struct Block<'t> {
     /// `type`, without quotes.
-    pub(super) kind: &'t [u8],
+    pub(in crate::dialect) kind: &'t [u8],
     /// `text`
-    pub(super) text: &'t [u8],
+    pub(in crate::dialect) text: &'t [u8],
     /// `thinking`
-    pub(super) thinking: &'t [u8],
+    pub(in crate::dialect) thinking: &'t [u8],
     /// `signature`
-    pub(super) signature: &'t [u8],
+    pub(in crate::dialect) signature: &'t [u8],
     /// `data`, of thinking that cannot be read.
-    pub(super) data: &'t [u8],
+    pub(in crate::dialect) data: &'t [u8],
     /// `partial_json`
-    pub(super) partial_json: &'t [u8],
+    pub(in crate::dialect) partial_json: &'t [u8],
     /// `id`
-    pub(super) id: &'t [u8],
+    pub(in crate::dialect) id: &'t [u8],
     /// `name`
-    pub(super) name: &'t [u8],
+    pub(in crate::dialect) name: &'t [u8],
     /// `input`
-    pub(super) input: Option<Raw<'t>>,
+    pub(in crate::dialect) input: Option<Raw<'t>>,
     /// Where the last of `text` and `thinking` begins in the event's data.
-    pub(super) at: usize,
+    pub(in crate::dialect) at: usize,
 }
 
 impl<'t> Block<'t> {
     /// Texts stand as between their quotes; what is missing or no text is empty.
-    pub(super) fn read(object: &Raw<'t>) -> Self {
+    pub(in crate::dialect) fn read(object: &Raw<'t>) -> Self {
         let mut block = Block::default();
         for (key, value) in object.members().flatten() {
             let text = value.inner().unwrap_or_default();
@@ -95,7 +95,7 @@ impl<'t> Block<'t> {
     }
 
     /// Every text of it.
-    pub(super) fn texts(&self) -> [&'t [u8]; 7] {
+    pub(in crate::dialect) fn texts(&self) -> [&'t [u8]; 7] {
         [self.text, self.thinking, self.signature, self.data, self.partial_json, self.id, self.name]
     }
 }

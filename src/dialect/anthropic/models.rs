@@ -10,27 +10,27 @@ const TABLE: &str = include_str!("../../../config/books/anthropic.toml");
 /// Models that accept the same.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Family {
+pub(in crate::dialect) struct Family {
     /// How their names begin, from `claude` on.
     prefix: String,
     /// Most output tokens.
-    pub(super) max_output: u32,
+    pub(in crate::dialect) max_output: u32,
     /// Whether a JSON schema can be asked for as such.
-    pub(super) json_schema: bool,
+    pub(in crate::dialect) json_schema: bool,
     /// How thinking is asked for.
-    pub(super) thinking: Thinking,
+    pub(in crate::dialect) thinking: Thinking,
     /// Whether it thinks unless told not to.
-    pub(super) by_default: bool,
+    pub(in crate::dialect) by_default: bool,
     /// Whether it knows the effort `xhigh`.
-    pub(super) xhigh: bool,
+    pub(in crate::dialect) xhigh: bool,
     /// Which sampling parameters are accepted.
-    pub(super) sampling: Sampling,
+    pub(in crate::dialect) sampling: Sampling,
 }
 
 /// How thinking is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Thinking {
+pub(in crate::dialect) enum Thinking {
     /// The model decides, guided by an effort.
     Adaptive,
     /// With a budget of tokens.
@@ -42,7 +42,7 @@ pub(super) enum Thinking {
 /// Which of `temperature` and `top_p` are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Sampling {
+pub(in crate::dialect) enum Sampling {
     /// Both, also together.
     All,
     /// One of them at a time.
@@ -73,7 +73,7 @@ static FAMILIES: LazyLock<Vec<Family>> =
 impl Family {
     /// The family of the model that the provider calls `upstream`. Platforms
     /// put words around the name (`us.anthropic.claude-opus-4-5-20251101-v1:0`).
-    pub(super) fn of(upstream: &str) -> &'static Family {
+    pub(in crate::dialect) fn of(upstream: &str) -> &'static Family {
         let name = upstream.to_ascii_lowercase().replace('.', "-");
         let name = name.find("claude").and_then(|at| name.get(at..)).unwrap_or_default();
         FAMILIES.iter().find(|family| name.starts_with(&family.prefix)).unwrap_or(&CAUTIOUS)

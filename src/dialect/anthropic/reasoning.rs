@@ -10,7 +10,7 @@ use crate::json::{Kind, Raw};
 const FORMAT: &str = "anthropic-claude-v1";
 
 /// A thinking block as a detail: text and signature stand between quotes.
-pub(super) fn write_text(index: u32, text: &[u8], signature: &[u8], out: &mut Vec<u8>) {
+pub(in crate::dialect) fn write_text(index: u32, text: &[u8], signature: &[u8], out: &mut Vec<u8>) {
     open(index, "reasoning.text", out);
     for (name, value) in [(&b"text"[..], text), (b"signature", signature)] {
         member(name, value, out);
@@ -19,7 +19,7 @@ pub(super) fn write_text(index: u32, text: &[u8], signature: &[u8], out: &mut Ve
 }
 
 /// A block that only Anthropic can read.
-pub(super) fn write_encrypted(index: u32, data: &[u8], out: &mut Vec<u8>) {
+pub(in crate::dialect) fn write_encrypted(index: u32, data: &[u8], out: &mut Vec<u8>) {
     open(index, "reasoning.encrypted", out);
     member(b"data", data, out);
     out.push(b'}');
@@ -38,7 +38,7 @@ fn member(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 
 /// A thinking block that a caller sent back; strings with their quotes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Thought<'b> {
+pub(in crate::dialect) enum Thought<'b> {
     /// Readable; only of use with its signature.
     Text { text: Option<Raw<'b>>, signature: Raw<'b> },
     /// Not readable.
@@ -48,7 +48,7 @@ pub(super) enum Thought<'b> {
 /// What an assistant's message carries, in order: `reasoning_details`, or what
 /// `LiteLLM` calls `thinking_blocks`. Reasoning without a signature is left out: the
 /// model would refuse it, and does not need it.
-pub(super) fn read<'b>(message: &Raw<'b>) -> Vec<Thought<'b>> {
+pub(in crate::dialect) fn read<'b>(message: &Raw<'b>) -> Vec<Thought<'b>> {
     let carried = |name: &[u8]| message.get(name).filter(|list| list.kind == Kind::Array);
     let list = carried(b"reasoning_details").or_else(|| carried(b"thinking_blocks"));
     list.into_iter().flat_map(|list| list.elements().flatten()).filter_map(|one| thought(&one)).collect()

@@ -18,7 +18,7 @@ use crate::outcome::{Failure, FinishReason};
 ///
 /// # Errors
 /// The failure that the body reports, or [`Failure::Protocol`].
-pub(super) fn message(body: &Bytes) -> Result<Raw<'_>, Failure> {
+pub(in crate::dialect) fn message(body: &Bytes) -> Result<Raw<'_>, Failure> {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     if text.first() == Some(&b'<') {
         return Err(Failure::Protocol { detail: "HTML instead of an answer" });
@@ -39,7 +39,7 @@ pub(super) fn message(body: &Bytes) -> Result<Raw<'_>, Failure> {
 ///
 /// # Errors
 /// The failure that the body reports, or [`Failure::Protocol`].
-pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
+pub(in crate::dialect) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     let message = message(body)?;
     let text = |object: Raw<'_>, name: &[u8]| -> Vec<u8> {
         object.get(name).and_then(|value| value.inner()).unwrap_or_default().to_vec()
@@ -62,12 +62,30 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     if let Some(usage) = message.get(b"usage") {
         figures.take(&usage);
     }
+    Ok(write(&Whole { id: &id, model: &model, said: &said, stop: &stop, refusal: &refusal, figures }, style))
+}
+
+/// An answer taken apart; texts stand as between their quotes.
+#[derive(Debug)]
+pub(in crate::dialect) struct Whole<'a> {
+    pub(in crate::dialect) id: &'a [u8],
+    pub(in crate::dialect) model: &'a [u8],
+    pub(in crate::dialect) said: &'a Said<'a>,
+    /// The upstream's word for why it ended.
+    pub(in crate::dialect) stop: &'a [u8],
+    pub(in crate::dialect) refusal: &'a [u8],
+    pub(in crate::dialect) figures: Figures,
+}
+
+/// Says an answer in the middle form.
+pub(in crate::dialect) fn write(whole: &Whole<'_>, style: &Style) -> Reply {
+    let Whole { id, model, said, stop, refusal, figures } = whole;
     let usage = figures.usage();
-    let reason = finish::understand(&String::from_utf8_lossy(&stop), said.has_calls());
-    let shown = style.model.as_ref().map_or(model, |model| inside_string(model.as_bytes()));
-    let mut out = Vec::with_capacity(body.len() + 256);
+    let reason = finish::understand(&String::from_utf8_lossy(stop), said.has_calls());
+    let shown = style.model.as_ref().map_or_else(|| model.to_vec(), |model| inside_string(model.as_bytes()));
+    let mut out = Vec::with_capacity(said.length() + 512);
     let created = style.created.to_string();
-    let id = [b"\"", id.as_slice(), b"\""].concat();
+    let id = [b"\"", *id, b"\""].concat();
     let hidden = style.hides_upstream().then(|| hide::id(&id));
     let head: [&[u8]; 7] = [
         b"{\"id\":",
@@ -80,21 +98,21 @@ pub(super) fn read(body: &Bytes, style: &Style) -> Result<Reply, Failure> {
     ];
     out.extend_from_slice(&head.concat());
     out.extend_from_slice(b"\"choices\":[{\"index\":0,\"message\":");
-    said.write(&refusal, &mut out);
-    ending(reason, if hidden.is_some() { b"" } else { &stop }, &mut out);
+    said.write(refusal, &mut out);
+    ending(reason, if hidden.is_some() { b"" } else { stop }, &mut out);
     if let Some(usage) = &usage {
         out.extend_from_slice(b",\"usage\":");
         out.extend_from_slice(state(usage).to_string().as_bytes());
     }
     out.push(b'}');
-    Ok(Reply {
+    Reply {
         body: out.into(),
         usage,
         usage_implausible: figures.is_implausible(),
         finish: Some(reason),
         output_bytes: (said.length() + refusal.len()) as u64,
         reported_cost_usd: None,
-    })
+    }
 }
 
 /// What stands behind the message in its choice, and closes that. `native` is
@@ -112,7 +130,7 @@ fn ending(reason: FinishReason, native: &[u8], out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// What the stream reports; [`Failure::Truncated`] when it has no proper end.
-pub(super) fn gather(whole: Bytes, style: &Style) -> Result<Reply, Failure> {
+pub(in crate::dialect) fn gather(whole: Bytes, style: &Style) -> Result<Reply, Failure> {
     let mut stream = Stream::new(&Style { include_usage: true, ..style.clone() });
     let mut out = Vec::new();
     if stream.feed(whole, &mut out)? == Progress::More {

@@ -7,7 +7,7 @@ use crate::json::Kind;
 
 /// A message being put together; texts are JSON text.
 #[derive(Debug)]
-pub(super) struct Said<'m> {
+pub(in crate::dialect) struct Said<'m> {
     /// The message's id.
     id: &'m [u8],
     content: Vec<u8>,
@@ -26,7 +26,7 @@ pub(super) struct Said<'m> {
 
 impl<'m> Said<'m> {
     /// Nothing, of the message of that id.
-    pub(super) fn new(id: &'m [u8]) -> Self {
+    pub(in crate::dialect) fn new(id: &'m [u8]) -> Self {
         Said {
             id,
             content: Vec::new(),
@@ -41,7 +41,7 @@ impl<'m> Said<'m> {
     }
 
     /// Adds a block whose texts are sound.
-    pub(super) fn block(&mut self, block: &Block<'_>) {
+    pub(in crate::dialect) fn block(&mut self, block: &Block<'_>) {
         match block.kind {
             b"text" => {
                 self.content.extend_from_slice(block.text);
@@ -96,17 +96,17 @@ impl<'m> Said<'m> {
     }
 
     /// Whether the caller's tools were called.
-    pub(super) fn has_calls(&self) -> bool {
+    pub(in crate::dialect) fn has_calls(&self) -> bool {
         self.called > 0
     }
 
     /// Bytes of generated text.
-    pub(super) fn length(&self) -> usize {
+    pub(in crate::dialect) fn length(&self) -> usize {
         self.content.len() + self.thinking.len() + self.arguments
     }
 
     /// Writes the message; `refusal` stands between quotes.
-    pub(super) fn write(&self, refusal: &[u8], out: &mut Vec<u8>) {
+    pub(in crate::dialect) fn write(&self, refusal: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
         text_or_null(&self.content, self.speaks, out);
         out.extend_from_slice(b",\"refusal\":");

@@ -16,7 +16,7 @@ const MOST_MALFORMED: u32 = 8;
 
 /// A decoder for one stream.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(in crate::dialect) struct Stream {
     splitter: Splitter,
     style: Style,
     translator: Translator,
@@ -27,7 +27,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Before the first byte.
-    pub(super) fn new(style: &Style) -> Self {
+    pub(in crate::dialect) fn new(style: &Style) -> Self {
         Stream {
             splitter: Splitter::new(MOST_EVENT),
             style: style.clone(),
@@ -41,7 +41,7 @@ impl Stream {
     ///
     /// # Errors
     /// As for reading the answer.
-    pub(super) fn of_reply(body: &Bytes, style: &Style) -> Result<Self, Failure> {
+    pub(in crate::dialect) fn of_reply(body: &Bytes, style: &Style) -> Result<Self, Failure> {
         const BROKEN: fn(Malformed) -> Failure =
             |_| Failure::Protocol { detail: "an answer with text that is not JSON" };
         let message = reply::message(body)?;
@@ -57,6 +57,11 @@ impl Stream {
         stream.ready = out;
         stream.ended = true;
         Ok(stream)
+    }
+
+    /// An event's data that came without lines around it.
+    pub(in crate::dialect) fn data(&mut self, data: Bytes, out: &mut Vec<u8>) -> Result<Progress, Failure> {
+        self.event(&sse::Event { data, name: Bytes::new(), plain: None }, out)
     }
 
     fn event(&mut self, event: &sse::Event, out: &mut Vec<u8>) -> Result<Progress, Failure> {

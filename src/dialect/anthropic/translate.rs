@@ -26,7 +26,7 @@ const READ: [&[u8]; 8] = [
 
 /// What cannot be carried over; the event is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(in crate::dialect) struct Malformed;
 
 /// The block that is being said.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Mould {
 
 /// A stream's state and what writes it.
 #[derive(Debug, Default)]
-pub(super) struct Translator {
+pub(in crate::dialect) struct Translator {
     chunks: Option<Chunks>,
     /// The message's id.
     id: Vec<u8>,
@@ -70,17 +70,17 @@ pub(super) struct Translator {
     /// The upstream's reason and explanation, between quotes.
     stop: Vec<u8>,
     explanation: Vec<u8>,
-    pub(super) watch: Watch,
+    pub(in crate::dialect) watch: Watch,
 }
 
 impl Translator {
     /// Whether a message has begun.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(in crate::dialect) fn has_begun(&self) -> bool {
         self.chunks.is_some()
     }
 
     /// `message_start`.
-    pub(super) fn begin(
+    pub(in crate::dialect) fn begin(
         &mut self,
         message: &Raw<'_>,
         style: &Style,
@@ -90,11 +90,7 @@ impl Translator {
         let (id, model) = (text(b"id"), text(b"model"));
         sound(&[id, model])?;
         let made = id.is_empty().then(|| made_id("chatcmpl-", message.text, 0));
-        let id = made.as_deref().map_or(id, str::as_bytes);
-        self.id = id.to_vec();
-        let chunks = Chunks::new(id, model, style);
-        chunks.role(out);
-        self.chunks = Some(chunks);
+        self.begin_as(made.as_deref().map_or(id, str::as_bytes), model, style, out);
         if let Some(usage) = message.get(b"usage") {
             self.figures.take(&usage);
             self.consumed();
@@ -102,8 +98,16 @@ impl Translator {
         Ok(())
     }
 
+    /// A message begins that has this id and model, as they stand between quotes.
+    pub(in crate::dialect) fn begin_as(&mut self, id: &[u8], model: &[u8], style: &Style, out: &mut Vec<u8>) {
+        self.id = id.to_vec();
+        let chunks = Chunks::new(id, model, style);
+        chunks.role(out);
+        self.chunks = Some(chunks);
+    }
+
     /// `content_block_start`, or a whole block.
-    pub(super) fn open(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(in crate::dialect) fn open(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
         self.close(out)?;
         sound(&block.texts())?;
         let opened = match block.kind {
@@ -134,7 +138,7 @@ impl Translator {
     }
 
     /// `content_block_delta`, or what the start of a block already has.
-    pub(super) fn say(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(in crate::dialect) fn say(&mut self, block: &Block<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
         sound(&block.texts())?;
         if matches!(self.open, Some(Open::Hidden)) || !READ.contains(&block.kind) {
             return Ok(());
@@ -177,7 +181,7 @@ impl Translator {
     }
 
     /// Takes the mould of a delta, `data`, that was nothing but a text.
-    pub(super) fn cast(&mut self, data: &[u8], block: &Block<'_>) {
+    pub(in crate::dialect) fn cast(&mut self, data: &[u8], block: &Block<'_>) {
         let member = match (block.text, block.thinking) {
             (text, b"") if !text.is_empty() => "content",
             (b"", thinking) if !thinking.is_empty() => "reasoning_content",
@@ -199,7 +203,7 @@ impl Translator {
 
     /// A delta that fits the mould; tells whether it did. Texts that could end
     /// their string early, or need a look for another reason, do not.
-    pub(super) fn repeat(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+    pub(in crate::dialect) fn repeat(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
         let (Some(mould), Some(chunks)) = (&self.mould, &self.chunks) else { return false };
         let rest = data.strip_prefix(&*mould.before);
         let Some(text) = rest.and_then(|rest| rest.strip_suffix(&*mould.after)) else { return false };
@@ -227,7 +231,7 @@ impl Translator {
     }
 
     /// `content_block_stop`; also where it is missing.
-    pub(super) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(in crate::dialect) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Malformed> {
         self.mould = None;
         let Some(chunks) = self.chunks.as_ref() else { return Ok(()) };
         match self.open.take() {
@@ -260,7 +264,11 @@ impl Translator {
     }
 
     /// The members of `message_delta`; a whole message has the same.
-    pub(super) fn ending(&mut self, delta: Option<Raw<'_>>, usage: Option<Raw<'_>>) -> Result<(), Malformed> {
+    pub(in crate::dialect) fn ending(
+        &mut self,
+        delta: Option<Raw<'_>>,
+        usage: Option<Raw<'_>>,
+    ) -> Result<(), Malformed> {
         let text = |object: Option<Raw<'_>>, name: &[u8]| {
             let value = object.and_then(|object| object.get(name));
             value.and_then(|value| value.inner()).unwrap_or_default().to_vec()
@@ -271,16 +279,35 @@ impl Translator {
         if !stop.is_empty() {
             (self.stop, self.explanation) = (stop, explanation);
         }
-        if let Some(usage) = usage.filter(|usage| usage.kind == Kind::Object) {
-            self.figures.take(&usage);
-            self.settled = true;
-            self.consumed();
+        if let Some(usage) = usage {
+            self.settle(&usage);
         }
         Ok(())
     }
 
+    /// Why it ends, as it stands between quotes.
+    pub(in crate::dialect) fn stopped(&mut self, stop: &[u8]) -> Result<(), Malformed> {
+        sound(&[stop])?;
+        self.stop = stop.to_vec();
+        Ok(())
+    }
+
+    /// The final figures.
+    pub(in crate::dialect) fn settle(&mut self, usage: &Raw<'_>) {
+        if usage.kind == Kind::Object {
+            self.figures.take(usage);
+            self.settled = true;
+            self.consumed();
+        }
+    }
+
+    /// Whether the final figures are known.
+    pub(in crate::dialect) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     /// Whether the upstream has said why the answer ends.
-    pub(super) fn has_stopped(&self) -> bool {
+    pub(in crate::dialect) fn has_stopped(&self) -> bool {
         !self.stop.is_empty()
     }
 
@@ -288,7 +315,7 @@ impl Translator {
     ///
     /// # Errors
     /// When nothing had begun.
-    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(in crate::dialect) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         if self.close(out).is_err() {
             return Err(Failure::Protocol { detail: "a block that cannot be closed" });
         }
@@ -305,7 +332,7 @@ impl Translator {
     }
 
     /// The chunk that states what was consumed.
-    pub(super) fn usage(&self, tail: &Tail, out: &mut Vec<u8>) {
+    pub(in crate::dialect) fn usage(&self, tail: &Tail, out: &mut Vec<u8>) {
         if let (Some(chunks), Some(usage)) = (&self.chunks, self.watch.usage.or(tail.usage)) {
             chunks.usage(&usage, tail, out);
         }
@@ -337,7 +364,7 @@ fn whole_input(input: Option<Raw<'_>>) -> Vec<u8> {
 }
 
 /// An id for what has none: 24 hex digits of a digest of its surroundings.
-pub(super) fn made_id(prefix: &str, seed: &[u8], index: u32) -> String {
+pub(in crate::dialect) fn made_id(prefix: &str, seed: &[u8], index: u32) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(seed).update(&index.to_le_bytes());
     let digest = hasher.finalize().to_hex();
@@ -345,7 +372,7 @@ pub(super) fn made_id(prefix: &str, seed: &[u8], index: u32) -> String {
 }
 
 /// A text as it stands between the quotes of a JSON string.
-pub(super) fn inside_string(text: &[u8]) -> Vec<u8> {
+pub(in crate::dialect) fn inside_string(text: &[u8]) -> Vec<u8> {
     let quoted = serde_json::Value::from(String::from_utf8_lossy(text)).to_string().into_bytes();
     quoted.get(1..quoted.len() - 1).unwrap_or_default().to_vec()
 }

@@ -1,4 +1,5 @@
-//! What an answer consumed, from Anthropic's figures.
+//! What an answer consumed, from Anthropic's figures, and from those of Bedrock's
+//! Converse, which count alike under other names.
 
 use crate::json::{Kind, Raw};
 use crate::units::Usage;
@@ -6,7 +7,7 @@ use crate::units::Usage;
 /// The figures stated so far. A stream states them twice, and the second time
 /// may correct the first: the last word counts, nothing is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Figures {
+pub(in crate::dialect) struct Figures {
     /// Input that was neither read from nor written to a cache.
     input: Option<u64>,
     cache_read: Option<u64>,
@@ -22,13 +23,18 @@ pub(super) struct Figures {
 
 impl Figures {
     /// Takes over a `usage` object.
-    pub(super) fn take(&mut self, stated: &Raw<'_>) {
+    pub(in crate::dialect) fn take(&mut self, stated: &Raw<'_>) {
         for (key, value) in stated.members().flatten() {
             match key.raw {
-                b"input_tokens" => count(&mut self.input, &value, &mut self.odd),
-                b"cache_read_input_tokens" => count(&mut self.cache_read, &value, &mut self.odd),
-                b"cache_creation_input_tokens" => count(&mut self.cache_write, &value, &mut self.odd),
-                b"output_tokens" => count(&mut self.output, &value, &mut self.odd),
+                b"input_tokens" | b"inputTokens" => count(&mut self.input, &value, &mut self.odd),
+                b"cache_read_input_tokens" | b"cacheReadInputTokens" => {
+                    count(&mut self.cache_read, &value, &mut self.odd);
+                }
+                b"cache_creation_input_tokens" | b"cacheWriteInputTokens" => {
+                    count(&mut self.cache_write, &value, &mut self.odd);
+                }
+                b"cacheDetails" => self.details(&value),
+                b"output_tokens" | b"outputTokens" => count(&mut self.output, &value, &mut self.odd),
                 b"cache_creation" => {
                     self.part(&value, b"ephemeral_5m_input_tokens", |figures| &mut figures.cache_write_5m);
                     self.part(&value, b"ephemeral_1h_input_tokens", |figures| &mut figures.cache_write_1h);
@@ -45,6 +51,17 @@ impl Figures {
         }
     }
 
+    /// Converse's list of what was written to which cache.
+    fn details(&mut self, list: &Raw<'_>) {
+        for one in list.elements().flatten() {
+            match one.get(b"ttl").and_then(|ttl| ttl.inner()) {
+                Some(b"5m") => self.part(&one, b"inputTokens", |figures| &mut figures.cache_write_5m),
+                Some(b"1h") => self.part(&one, b"inputTokens", |figures| &mut figures.cache_write_1h),
+                _ => {}
+            }
+        }
+    }
+
     fn part(&mut self, object: &Raw<'_>, name: &[u8], slot: impl FnOnce(&mut Self) -> &mut Option<u64>) {
         if let Some(value) = object.get(name) {
             let mut odd = false;
@@ -55,7 +72,7 @@ impl Figures {
 
     /// Input tokens are stated without the cached ones; here they are a part.
     /// Nothing when too little was stated, or what cannot be true.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(in crate::dialect) fn usage(&self) -> Option<Usage> {
         let (plain, output) = (self.input?, self.output?);
         let read = self.cache_read.unwrap_or(0);
         let hour = self.cache_write_1h.unwrap_or(0);
@@ -75,7 +92,7 @@ impl Figures {
     }
 
     /// Whether what was stated cannot be true.
-    pub(super) fn is_implausible(&self) -> bool {
+    pub(in crate::dialect) fn is_implausible(&self) -> bool {
         let stated = self.input.is_some() && self.output.is_some();
         self.odd || stated && self.usage().is_none()
     }
@@ -124,6 +141,18 @@ mod tests {
         assert_eq!((usage.input, usage.cached_input), (3210, 3000));
         assert_eq!((usage.cache_write_5m, usage.cache_write_1h), (150, 50));
         assert_eq!((usage.output, usage.reasoning, usage.tool_calls), (40, 15, 2));
+    }
+
+    #[test]
+    fn converse_counts_alike() {
+        let usage = figures(&[
+            r#"{"inputTokens": 10, "outputTokens": 40, "totalTokens": 3250, "cacheReadInputTokens": 3000,
+            "cacheWriteInputTokens": 200, "cacheDetails": [{"ttl": "5m", "inputTokens": 150}, {"ttl": "1h", "inputTokens": 50}]}"#,
+        ])
+        .usage()
+        .unwrap();
+        assert_eq!((usage.input, usage.cached_input, usage.output), (3210, 3000, 40));
+        assert_eq!((usage.cache_write_5m, usage.cache_write_1h), (150, 50));
     }
 
     #[test]

@@ -3,14 +3,14 @@
 //! Upstreams label the one as the other, and proxies between label everything as
 //! they like, so the first byte decides. It nearly always can: JSON that is an
 //! answer begins with a bracket, an event stream with the name of a field or the
-//! colon of a comment.
+//! colon of a comment, a binary event stream with a zero.
 
 use crate::outcome::Failure;
 
 /// What an answer can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Server-sent events.
+    /// Server-sent events, or AWS's binary ones.
     Events,
     /// One JSON text.
     Json,
@@ -22,7 +22,7 @@ impl Form {
         let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let kind = kind.to_ascii_lowercase();
         match kind.as_slice() {
-            b"text/event-stream" => Some(Form::Events),
+            b"text/event-stream" | b"application/vnd.amazon.eventstream" => Some(Form::Events),
             b"application/json" => Some(Form::Json),
             other => other.ends_with(b"+json").then_some(Form::Json),
         }
@@ -36,9 +36,9 @@ impl Form {
         match (first, labelled) {
             (b'{' | b'[', _) => Ok(Form::Json),
             (b'<', _) => Err(Failure::Protocol { detail: "HTML instead of an answer" }),
-            // `data`, `event`, `id`, `retry`, a comment; and an event stream may
-            // have fields that nobody knows.
-            (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, Some(Form::Events)) => Ok(Form::Events),
+            // `data`, `event`, `id`, `retry`, a comment, or the length of a binary
+            // message; and an event stream may have fields that nobody knows.
+            (b'd' | b'e' | b'i' | b'r' | b':' | 0, _) | (_, Some(Form::Events)) => Ok(Form::Events),
             (_, Some(Form::Json) | None) => {
                 Err(Failure::Protocol { detail: "neither JSON nor an event stream" })
             }
@@ -68,7 +68,9 @@ mod tests {
             for text in ["{\"id\":1}", "\n\n [{}]", "\u{feff}{}"] {
                 assert_eq!(told(text, label), Ok(Form::Json), "{text} as {label}");
             }
-            for text in ["data: {}", ": PROCESSING", "event: x", "\r\nid: 1", "\u{feff}retry: 5"] {
+            for text in
+                ["data: {}", "\0\0\0\u{80}", ": PROCESSING", "event: x", "\r\nid: 1", "\u{feff}retry: 5"]
+            {
                 assert_eq!(told(text, label), Ok(Form::Events), "{text} as {label}");
             }
             let page = told("<html>", label);
@@ -91,6 +93,7 @@ mod tests {
             ("application/json;charset=UTF-8", Some(Form::Json)),
             ("application/problem+json", Some(Form::Json)),
             ("text/event-stream ; x=y", Some(Form::Events)),
+            ("application/vnd.amazon.eventstream", Some(Form::Events)),
             ("text/event-streams", None),
             ("", None),
         ] {

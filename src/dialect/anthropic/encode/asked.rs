@@ -45,29 +45,33 @@ const NEEDED: [(&str, &str); 6] = [
 
 /// What a request asks for, as it stands in the body.
 #[derive(Debug, Default)]
-pub(super) struct Asked<'b> {
-    pub(super) messages: Option<Raw<'b>>,
-    pub(super) tools: Option<Raw<'b>>,
-    pub(super) tool_choice: Option<Raw<'b>>,
-    pub(super) parallel: Option<bool>,
-    pub(super) format: Option<Raw<'b>>,
-    pub(super) effort: Option<Raw<'b>>,
+pub(in crate::dialect) struct Asked<'b> {
+    pub(in crate::dialect) messages: Option<Raw<'b>>,
+    pub(in crate::dialect) tools: Option<Raw<'b>>,
+    pub(in crate::dialect) tool_choice: Option<Raw<'b>>,
+    pub(in crate::dialect) parallel: Option<bool>,
+    pub(in crate::dialect) format: Option<Raw<'b>>,
+    pub(in crate::dialect) effort: Option<Raw<'b>>,
     /// Anthropic's own `thinking`, for callers who know it.
-    pub(super) thinking: Option<Raw<'b>>,
-    pub(super) temperature: Option<Raw<'b>>,
-    pub(super) top_p: Option<Raw<'b>>,
+    pub(in crate::dialect) thinking: Option<Raw<'b>>,
+    pub(in crate::dialect) temperature: Option<Raw<'b>>,
+    pub(in crate::dialect) top_p: Option<Raw<'b>>,
     /// Anthropic's own `top_k`.
-    pub(super) top_k: Option<Raw<'b>>,
+    pub(in crate::dialect) top_k: Option<Raw<'b>>,
     stop: Option<Raw<'b>>,
-    user: Option<Raw<'b>>,
+    pub(in crate::dialect) user: Option<Raw<'b>>,
     safety_identifier: Option<Raw<'b>>,
-    service_tier: Option<Raw<'b>>,
+    pub(in crate::dialect) service_tier: Option<Raw<'b>>,
 }
 
 impl<'b> Asked<'b> {
     /// # Errors
     /// When something is asked for that cannot be said.
-    pub(super) fn read(body: &Raw<'b>, request: &ChatRequest, notes: &mut Notes) -> Result<Self, Failure> {
+    pub(in crate::dialect) fn read(
+        body: &Raw<'b>,
+        request: &ChatRequest,
+        notes: &mut Notes,
+    ) -> Result<Self, Failure> {
         if request.n > 1 {
             return Err(unsupported("more than one choice"));
         }
@@ -94,11 +98,15 @@ impl<'b> Asked<'b> {
         Ok(asked)
     }
 
-    /// Stop sequences, user and tier.
+    /// Stop sequences and user.
     ///
     /// # Errors
     /// When `stop` is neither a string nor a list of strings.
-    pub(super) fn write_rest(&self, sheet: &mut Sheet<'b>, notes: &mut Notes) -> Result<(), Failure> {
+    pub(in crate::dialect) fn write_rest(
+        &self,
+        sheet: &mut Sheet<'b>,
+        notes: &mut Notes,
+    ) -> Result<(), Failure> {
         self.write_stop(sheet, notes)?;
         let user = self.safety_identifier.or(self.user).filter(|user| user.kind == Kind::String);
         if let Some(user) = user {
@@ -106,17 +114,38 @@ impl<'b> Asked<'b> {
             sheet.raw(&user);
             sheet.push("}");
         }
+        Ok(())
+    }
+
+    /// The tier, where the platform has Anthropic's.
+    pub(in crate::dialect) fn write_tier(&self, known: bool, sheet: &mut Sheet<'b>, notes: &mut Notes) {
         match self.service_tier.and_then(|tier| tier.as_str()).as_deref() {
             None => {}
-            Some("auto") => sheet.push(",\"service_tier\":\"auto\""),
-            Some("default") => sheet.push(",\"service_tier\":\"standard_only\""),
+            Some("auto") if known => sheet.push(",\"service_tier\":\"auto\""),
+            Some("default") if known => sheet.push(",\"service_tier\":\"standard_only\""),
+            Some("auto" | "default") => {}
             Some(_) => notes.no_effect("service_tier"),
+        }
+    }
+
+    fn write_stop(&self, sheet: &mut Sheet<'b>, notes: &mut Notes) -> Result<(), Failure> {
+        let stops = self.stops(notes)?;
+        for (position, one) in stops.iter().enumerate() {
+            sheet.push(if position == 0 { ",\"stop_sequences\":[" } else { "," });
+            sheet.raw(one);
+        }
+        if !stops.is_empty() {
+            sheet.push("]");
         }
         Ok(())
     }
 
-    fn write_stop(&self, sheet: &mut Sheet<'b>, notes: &mut Notes) -> Result<(), Failure> {
-        let Some(stop) = self.stop else { return Ok(()) };
+    /// The stop sequences that can be said.
+    ///
+    /// # Errors
+    /// When `stop` is neither a string nor a list of strings.
+    pub(in crate::dialect) fn stops(&self, notes: &mut Notes) -> Result<Vec<Raw<'b>>, Failure> {
+        let Some(stop) = self.stop else { return Ok(Vec::new()) };
         let all: Vec<Raw<'b>> = match stop.kind {
             Kind::String => vec![stop],
             _ => stop.elements().flatten().collect(),
@@ -126,19 +155,12 @@ impl<'b> Asked<'b> {
             return Err(unsupported("stop sequences that are not strings"));
         }
         // White space alone is refused.
-        let some = |one: &&Raw<'b>| one.as_str().is_some_and(|text| !text.trim().is_empty());
-        let kept: Vec<&Raw<'b>> = all.iter().filter(some).collect();
+        let some = |one: &Raw<'b>| one.as_str().is_some_and(|text| !text.trim().is_empty());
+        let kept: Vec<Raw<'b>> = all.iter().copied().filter(some).collect();
         if kept.len() < all.len() {
             notes.add("stop sequences of white space have no effect here");
         }
-        for (position, one) in kept.iter().enumerate() {
-            sheet.push(if position == 0 { ",\"stop_sequences\":[" } else { "," });
-            sheet.raw(one);
-        }
-        if !kept.is_empty() {
-            sheet.push("]");
-        }
-        Ok(())
+        Ok(kept)
     }
 }
 

@@ -7,15 +7,15 @@ use crate::outcome::Failure;
 
 /// One block, borrowing from the request's body.
 #[derive(Debug)]
-pub(super) struct Block<'b> {
-    pub(super) content: Content<'b>,
+pub(in crate::dialect) struct Block<'b> {
+    pub(in crate::dialect) content: Content<'b>,
     /// Whether the prompt up to here is to be cached.
-    pub(super) cache: Option<Cache<'b>>,
+    pub(in crate::dialect) cache: Option<Cache<'b>>,
 }
 
 /// How long what precedes a block is to be cached.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Cache<'b> {
+pub(in crate::dialect) enum Cache<'b> {
     /// As the caller worded it.
     Given(Raw<'b>),
     /// As long as is usual.
@@ -24,7 +24,7 @@ pub(super) enum Cache<'b> {
 
 /// What a block is.
 #[derive(Debug)]
-pub(super) enum Content<'b> {
+pub(in crate::dialect) enum Content<'b> {
     /// The caller's text.
     Text(Raw<'b>),
     /// Our own.
@@ -41,7 +41,7 @@ pub(super) enum Content<'b> {
 
 /// Where an image or document is.
 #[derive(Debug)]
-pub(super) enum Source<'b> {
+pub(in crate::dialect) enum Source<'b> {
     /// The provider is to fetch it.
     Link(Raw<'b>),
     /// In the string, behind `skip` bytes.
@@ -50,7 +50,7 @@ pub(super) enum Source<'b> {
 
 /// The arguments of a call.
 #[derive(Debug)]
-pub(super) enum Input<'b> {
+pub(in crate::dialect) enum Input<'b> {
     /// An object, as the caller wrote it.
     Object(Raw<'b>),
     /// An object, taken out of a string.
@@ -71,7 +71,7 @@ const MEDIA: [(&str, &str, &str); 6] = [
 
 impl<'b> Block<'b> {
     /// A block of which nothing is to be remembered.
-    pub(super) fn new(content: Content<'b>) -> Self {
+    pub(in crate::dialect) fn new(content: Content<'b>) -> Self {
         Block { content, cache: None }
     }
 
@@ -80,7 +80,7 @@ impl<'b> Block<'b> {
     ///
     /// # Errors
     /// For content that cannot be said.
-    pub(super) fn all(message: &Raw<'b>) -> Result<Vec<Self>, Failure> {
+    pub(in crate::dialect) fn all(message: &Raw<'b>) -> Result<Vec<Self>, Failure> {
         let mut blocks = Vec::new();
         let content = message.get(b"content");
         match content.map(|content| content.kind) {
@@ -96,6 +96,15 @@ impl<'b> Block<'b> {
             last.cache = Some(cache);
         }
         Ok(blocks)
+    }
+
+    /// Whether something in it would have to be fetched.
+    pub(super) fn has_link(&self) -> bool {
+        match &self.content {
+            Content::Media { source: Source::Link(_), .. } => true,
+            Content::Result { content, .. } => content.iter().any(Block::has_link),
+            _ => false,
+        }
     }
 
     fn part(part: &Raw<'b>) -> Result<Option<Self>, Failure> {
@@ -136,7 +145,7 @@ fn text(text: Raw<'_>) -> Option<Block<'_>> {
 }
 
 /// Whether the prompt is to be cached up to this part or message.
-pub(super) fn cache<'b>(object: &Raw<'b>) -> Option<Cache<'b>> {
+pub(in crate::dialect) fn cache<'b>(object: &Raw<'b>) -> Option<Cache<'b>> {
     let given = object.get(b"cache_control").filter(|given| given.kind == Kind::Object).map(Cache::Given);
     given.or_else(|| {
         let point = object.get(b"prompt_cache_breakpoint")?;
@@ -184,7 +193,7 @@ fn media<'b>(
 impl<'b> Input<'b> {
     /// From a call's `arguments`: JSON in a string. What a model got wrong must
     /// not fail every later request of that conversation.
-    pub(super) fn read(arguments: Option<Raw<'b>>) -> Self {
+    pub(in crate::dialect) fn read(arguments: Option<Raw<'b>>) -> Self {
         let empty = || Input::Decoded("{}".to_owned());
         let Some(arguments) = arguments else { return empty() };
         match arguments.kind {

@@ -13,7 +13,7 @@ const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// The schema without what would be refused.
-pub(super) fn sanitize(schema: Value) -> Value {
+pub(in crate::dialect) fn sanitize(schema: Value) -> Value {
     let Value::Object(mut given) = schema else { return schema };
     if let Some(reference) = given.remove("$ref") {
         // Refused beside anything else, but for the definitions at the root.

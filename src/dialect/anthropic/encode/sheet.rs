@@ -10,7 +10,7 @@ const SLICE: usize = 1024;
 
 /// A body being written.
 #[derive(Debug)]
-pub(super) struct Sheet<'b> {
+pub(in crate::dialect) struct Sheet<'b> {
     source: &'b Bytes,
     text: Vec<u8>,
     done: Vec<Bytes>,
@@ -18,28 +18,28 @@ pub(super) struct Sheet<'b> {
 
 impl<'b> Sheet<'b> {
     /// An empty one; `source` is what the raw values lie in.
-    pub(super) fn new(source: &'b Bytes) -> Self {
+    pub(in crate::dialect) fn new(source: &'b Bytes) -> Self {
         Sheet { source, text: Vec::with_capacity(SLICE), done: Vec::new() }
     }
 
     /// JSON text.
-    pub(super) fn push(&mut self, text: &str) {
+    pub(in crate::dialect) fn push(&mut self, text: &str) {
         self.text.extend_from_slice(text.as_bytes());
     }
 
     /// A text, as a JSON string.
-    pub(super) fn string(&mut self, text: &str) {
+    pub(in crate::dialect) fn string(&mut self, text: &str) {
         self.push(&serde_json::Value::from(text).to_string());
     }
 
     /// A value as the caller wrote it.
-    pub(super) fn raw(&mut self, value: &Raw<'b>) {
+    pub(in crate::dialect) fn raw(&mut self, value: &Raw<'b>) {
         self.slice(value.text, value.start);
     }
 
     /// The part of a string behind `skip` bytes, as a string. Escapes before
     /// that place are the caller's business, so it must not be inside one.
-    pub(super) fn tail(&mut self, string: &Raw<'b>, skip: usize) {
+    pub(in crate::dialect) fn tail(&mut self, string: &Raw<'b>, skip: usize) {
         self.push("\"");
         let at = (skip + 1).min(string.text.len());
         self.slice(string.text.get(at..).unwrap_or_default(), string.start + at);
@@ -57,7 +57,7 @@ impl<'b> Sheet<'b> {
     }
 
     /// All of it, in pieces.
-    pub(super) fn finish(mut self) -> Vec<Bytes> {
+    pub(in crate::dialect) fn finish(mut self) -> Vec<Bytes> {
         if !self.text.is_empty() {
             self.done.push(self.text.into());
         }

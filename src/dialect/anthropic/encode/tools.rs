@@ -16,17 +16,17 @@ use crate::outcome::Failure;
 
 /// One tool.
 #[derive(Debug)]
-pub(super) struct Tool<'b> {
-    pub(super) name: Cow<'b, str>,
-    pub(super) description: Option<Raw<'b>>,
-    pub(super) parameters: Parameters<'b>,
-    pub(super) strict: bool,
-    pub(super) cache: Option<Cache<'b>>,
+pub(in crate::dialect) struct Tool<'b> {
+    pub(in crate::dialect) name: Cow<'b, str>,
+    pub(in crate::dialect) description: Option<Raw<'b>>,
+    pub(in crate::dialect) parameters: Parameters<'b>,
+    pub(in crate::dialect) strict: bool,
+    pub(in crate::dialect) cache: Option<Cache<'b>>,
 }
 
 /// What a tool takes.
 #[derive(Debug)]
-pub(super) enum Parameters<'b> {
+pub(in crate::dialect) enum Parameters<'b> {
     /// As the caller wrote it.
     Given(Raw<'b>),
     /// As we had to write it.
@@ -35,7 +35,7 @@ pub(super) enum Parameters<'b> {
 
 /// Which tool is to be called.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum Choice<'b> {
+pub(in crate::dialect) enum Choice<'b> {
     /// Nothing is said about it.
     #[default]
     Unsaid,
@@ -51,16 +51,16 @@ pub(super) enum Choice<'b> {
 
 /// All about tools.
 #[derive(Debug, Default)]
-pub(super) struct Tools<'b> {
-    pub(super) all: Vec<Tool<'b>>,
-    pub(super) choice: Choice<'b>,
+pub(in crate::dialect) struct Tools<'b> {
+    pub(in crate::dialect) all: Vec<Tool<'b>>,
+    pub(in crate::dialect) choice: Choice<'b>,
     /// Whether only one may be called at a time.
-    pub(super) alone: bool,
+    pub(in crate::dialect) alone: bool,
 }
 
 impl Tools<'_> {
     /// Whether one must be called.
-    pub(super) fn is_forced(&self) -> bool {
+    pub(in crate::dialect) fn is_forced(&self) -> bool {
         matches!(self.choice, Choice::Any | Choice::Named(_))
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn plan<'b>(
 ) -> Result<Tools<'b>, Failure> {
     let mut tools = Tools::default();
     for given in asked.tools.into_iter().flat_map(|list| list.elements().flatten()) {
-        tools.all.push(tool(&given, family, notes)?);
+        tools.all.push(tool(&given, family.json_schema, notes)?);
     }
     if !tools.all.is_empty() {
         tools.choice = choice(asked.tool_choice)?;
@@ -106,8 +106,16 @@ pub(super) fn plan<'b>(
     Ok(tools)
 }
 
-/// The function of a tool; some callers leave the envelope out.
-fn tool<'b>(given: &Raw<'b>, family: &Family, notes: &mut Notes) -> Result<Tool<'b>, Failure> {
+/// The function of a tool; some callers leave the envelope out. `schemas`: whether
+/// the model can be held to its parameters.
+///
+/// # Errors
+/// For a tool that cannot be said.
+pub(in crate::dialect) fn tool<'b>(
+    given: &Raw<'b>,
+    schemas: bool,
+    notes: &mut Notes,
+) -> Result<Tool<'b>, Failure> {
     let kind = given.get(b"type").and_then(|kind| kind.as_str());
     if kind.is_some_and(|kind| kind != "function") {
         return Err(unsupported("a tool that is not a function"));
@@ -119,7 +127,7 @@ fn tool<'b>(given: &Raw<'b>, family: &Family, notes: &mut Notes) -> Result<Tool<
         return Err(unsupported("a tool with a reserved name"));
     }
     let mut strict = function.get(b"strict").and_then(|strict| strict.as_bool()) == Some(true);
-    if strict && !family.json_schema {
+    if strict && !schemas {
         notes.no_effect("strict");
         strict = false;
     }
@@ -146,7 +154,9 @@ fn parameters(given: Option<Raw<'_>>, strict: bool) -> Parameters<'_> {
     Parameters::Made(if strict { schema::sanitize(schema.into()) } else { schema.into() })
 }
 
-fn choice(given: Option<Raw<'_>>) -> Result<Choice<'_>, Failure> {
+/// # Errors
+/// For a choice that cannot be said.
+pub(in crate::dialect) fn choice(given: Option<Raw<'_>>) -> Result<Choice<'_>, Failure> {
     let Some(given) = given else { return Ok(Choice::Unsaid) };
     let bad = || unsupported("this tool_choice");
     if let Some(word) = given.as_str() {

@@ -8,22 +8,22 @@ use crate::outcome::Failure;
 
 /// All that one side says before the other does.
 #[derive(Debug)]
-pub(super) struct Turn<'b> {
+pub(in crate::dialect) struct Turn<'b> {
     /// Whose it is.
-    pub(super) assistant: bool,
+    pub(in crate::dialect) assistant: bool,
     /// What must come first: results of tools, which may come late in chat.
-    pub(super) first: Vec<Block<'b>>,
+    pub(in crate::dialect) first: Vec<Block<'b>>,
     /// All else, in order.
-    pub(super) rest: Vec<Block<'b>>,
+    pub(in crate::dialect) rest: Vec<Block<'b>>,
 }
 
 /// A conversation as Messages has it.
 #[derive(Debug, Default)]
-pub(super) struct Conversation<'b> {
-    pub(super) system: Vec<Block<'b>>,
-    pub(super) turns: Vec<Turn<'b>>,
+pub(in crate::dialect) struct Conversation<'b> {
+    pub(in crate::dialect) system: Vec<Block<'b>>,
+    pub(in crate::dialect) turns: Vec<Turn<'b>>,
     /// The names of tools that were called.
-    pub(super) called: Vec<Raw<'b>>,
+    pub(in crate::dialect) called: Vec<Raw<'b>>,
     /// Ids of calls of the last turn that have no result yet.
     pending: Vec<String>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Conversation<'b> {
 impl<'b> Conversation<'b> {
     /// # Errors
     /// For what cannot be said.
-    pub(super) fn read(messages: Option<Raw<'b>>, notes: &mut Notes) -> Result<Self, Failure> {
+    pub(in crate::dialect) fn read(messages: Option<Raw<'b>>, notes: &mut Notes) -> Result<Self, Failure> {
         let mut conversation = Conversation::default();
         for message in messages.into_iter().flat_map(|list| list.elements().flatten()) {
             if message.get(b"name").is_some_and(|name| name.text != b"null") {
@@ -55,10 +55,15 @@ impl<'b> Conversation<'b> {
 
     /// Whether it is in the middle of an assistant's turn whose thinking did not
     /// come back: such a turn cannot be gone on with thinking.
-    pub(super) fn lacks_thoughts(&self) -> bool {
+    pub(in crate::dialect) fn lacks_thoughts(&self) -> bool {
         let [.., turn, results] = self.turns.as_slice() else { return false };
         let thinks = turn.rest.first().is_some_and(|block| matches!(block.content, Content::Thought(_)));
         !results.assistant && !results.first.is_empty() && !thinks
+    }
+
+    /// Whether something in it would have to be fetched.
+    pub(in crate::dialect) fn has_links(&self) -> bool {
+        self.turns.iter().flat_map(|turn| turn.first.iter().chain(&turn.rest)).any(Block::has_link)
     }
 
     fn system(&mut self, message: &Raw<'b>, notes: &mut Notes) -> Result<(), Failure> {
