@@ -51,12 +51,15 @@ bench-gateway: ## CPU, latency and memory beside nginx and a direct call
 	$(CARGO) build --locked --release
 	$(CARGO) bench --locked --bench gateway -- --merit target/release/merit $(ARGS)
 
-# DATA is a folder with market/endpoints_daily.csv.gz and traces/trace_azure2023_*.csv.gz
+# DATA is a folder with market/endpoints_daily.csv.gz, traces/trace_azure2023_*.csv.gz
+# and traces/trace_mooncake_synthetic.jsonl.gz
 # (docs/replay.md has the formats).
 REPLAY = $(CARGO) run --locked --release --quiet -- replay market \
 	--endpoints $(DATA)/market/endpoints_daily.csv.gz \
 	--trace $(DATA)/traces/trace_azure2023_conv.csv.gz \
 	--trace $(DATA)/traces/trace_azure2023_code.csv.gz $(ARGS)
+CACHE = $(CARGO) run --locked --release --quiet -- replay cache \
+	--trace $(DATA)/traces/trace_mooncake_synthetic.jsonl.gz
 bench-routing: ## dollars, latency and regret on recorded markets (DATA=folder)
 	@if [ -z '$(DATA)' ]; then echo 'bench-routing: set DATA to a folder of recorded markets: docs/replay.md' >&2; exit 69; fi
 	@for value in 2e-5 2e-4 2e-3; do \
@@ -67,3 +70,4 @@ bench-routing: ## dollars, latency and regret on recorded markets (DATA=folder)
 		echo; echo "USD 2e-4 per second, prior $$prior, no waves"; $(REPLAY) --waves 0 --prior $$prior --only-merit; \
 		echo; echo "USD 2e-4 per second, prior $$prior, 100 requests a regime"; $(REPLAY) --requests 100 --prior $$prior --only-merit; \
 	done
+	@for endpoints in 8 32; do echo; echo "prompt caches, $$endpoints endpoints"; $(CACHE) --endpoints $$endpoints; done

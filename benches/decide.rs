@@ -47,6 +47,7 @@ fn member(id: u32, provider: &Arc<Provider>, books: &Books) -> Member {
         max_output: Some(16_000),
         quality: 0.7,
         region: None,
+        terms: merit::catalog::Terms::default(),
     };
     Member { endpoint, live }
 }
@@ -68,7 +69,7 @@ fn market(count: u32) -> Vec<Member> {
 }
 
 fn offer<'m>(member: &'m Member, model: &'m Arc<str>, view: View) -> Offer<'m> {
-    Offer { endpoint: &member.endpoint, model, spoken: true, view, output_tokens: 200.0, warm_tokens: 0.0 }
+    Offer::new(&member.endpoint, model, view, 200.0)
 }
 
 fn benches(criterion: &mut Criterion) {

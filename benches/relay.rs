@@ -189,6 +189,7 @@ fn endpoint() -> Endpoint {
         max_output: None,
         quality: 0.5,
         region: None,
+        terms: merit::catalog::Terms::default(),
     }
 }
 

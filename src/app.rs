@@ -27,7 +27,7 @@ use outlets::Outlets;
 pub use reload::{ReloadError, Reloaded};
 
 use crate::books::prices::PriceBook;
-use crate::books::{Books, CircuitSettings};
+use crate::books::{Books, CircuitSettings, Warm};
 use crate::catalog::Provider;
 use crate::config::settings::{LogFormat, Settings};
 use crate::config::{Environment, LoadError, Loaded, Sources};
@@ -170,6 +170,7 @@ impl App {
         let shared = Arc::new(Shared {
             log,
             decisions: Decisions::new(settings.decisions.keep, export),
+            warm: Warm::default(),
             retries: RetryBudget::new(&retry(&settings)),
             retry: retry(&settings),
             relay: RelaySettings { hold: settings.router.hold, keep_alive: settings.router.keep_alive },

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub mod circuit;
 pub mod failures;
+pub mod headroom;
+pub mod keeping;
 pub mod lengths;
 pub mod live;
 pub mod normal;
@@ -21,18 +23,23 @@ pub mod pace;
 pub mod prices;
 pub mod published;
 pub mod quality;
+mod recent;
 pub mod rest;
 pub mod siblings;
 pub mod stats;
 pub mod waiting;
+pub mod warm;
 
 pub use circuit::{Circuit, CircuitSettings, Pass};
 pub use failures::Risk;
+pub use headroom::Left;
+pub use keeping::Keeps;
 pub use lengths::Lengths;
 pub use live::{Live, View};
 pub use quality::{Judgements, Quality};
 pub use rest::{Resting, Why};
 pub use stats::Forecast;
+pub use warm::{Identity, Warm};
 
 /// Classes of task that are told apart; classes are numbers below this.
 pub const CLASSES: usize = 16;

@@ -19,12 +19,14 @@ pub mod capabilities;
 pub mod objective;
 pub mod reach;
 pub mod secret;
+pub mod terms;
 
 pub use auth::Auth;
 pub use capabilities::Capabilities;
 pub use objective::{MaxPrice, Objective, TtftTarget};
 pub use reach::Reach;
 pub use secret::Secret;
+pub use terms::Terms;
 
 /// Index of an endpoint in [`Catalog::endpoints`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -234,6 +236,8 @@ pub struct Endpoint {
     pub quality: f64,
     /// Where it runs, for filters (`eu`, `us-east-1`).
     pub region: Option<String>,
+    /// What its provider promises.
+    pub terms: Terms,
 }
 
 /// A name that stands for endpoints competing for each request.

@@ -23,6 +23,7 @@ mod chunks;
 pub mod event_stream;
 pub mod gemini;
 pub mod generations;
+pub mod headroom;
 pub mod openai;
 #[doc(hidden)]
 pub mod probe;

@@ -22,6 +22,7 @@ pub use relay::{Relay, RelaySettings};
 pub use run::{Won, run};
 pub use ticket::Ticket;
 
+use crate::books::Warm;
 use crate::telemetry::Metrics;
 use crate::telemetry::log::Log;
 use record::Decisions;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub log: Log,
     /// The last decisions.
     pub decisions: Decisions,
+    /// Where prompts and sessions were lately.
+    pub warm: Warm,
     /// Pays for extra attempts.
     pub retries: RetryBudget,
     /// How attempts are limited.

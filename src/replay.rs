@@ -7,6 +7,7 @@
 //! how they did, next to the rules of others and to an oracle. *Regret* is what
 //! a rule cost more than the oracle.
 
+pub mod cache;
 pub mod curve;
 pub mod grid;
 pub mod history;

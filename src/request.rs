@@ -12,10 +12,12 @@ use crate::json::JsonError;
 
 pub mod control;
 mod messages;
+pub mod prefix;
 mod read;
 pub mod spans;
 
-pub use control::{Control, Sort};
+pub use control::{Bounds, Control, Preferences, Sort};
+pub use prefix::Prefix;
 pub use spans::{Member, Name, Spans};
 
 /// A chat request in the middle form (OpenAI's own).
@@ -37,6 +39,10 @@ pub struct ChatRequest {
     pub needs: Capabilities,
     /// Input tokens, estimated from the bytes of messages and tools.
     pub input_tokens: u32,
+    /// Beginnings of tools and messages, by which a prompt cache is remembered.
+    pub prefix: Prefix,
+    /// Whether it goes on: an answer of the model is among its messages.
+    pub continues: bool,
     /// `merit` and `provider`: what the caller asks of the router.
     pub control: Control,
     /// What the caller should know about how the request was understood.

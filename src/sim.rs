@@ -32,6 +32,7 @@ mod compose;
 mod socket;
 mod perform;
 mod bench;
+mod cache;
 mod control;
 mod provider;
 #[cfg(test)]

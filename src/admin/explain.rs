@@ -44,7 +44,9 @@ async fn explained(app: &App, query: &str, headers: &HeaderMap, body: Body) -> R
     let caller = Arc::clone(&generation.anonymous);
     let named = wanted::find(&generation, &caller, &request)?;
     let ask = Ask::new(&request, CLASS, None);
-    let offers = wanted::offers(app.shared.now(), &generation, &named, &ask);
+    let (now, warm) = (app.shared.now(), &app.shared.warm);
+    let whereabouts = wanted::Whereabouts::of(&request, warm.tenant(&caller.name), warm, now);
+    let offers = wanted::offers(now, &generation, &named, &ask, whereabouts);
     let gathered = market::gather(&ask, &named.objective, offers);
     let scored = market::score(&named.objective, gathered);
     let decision = market::decide(&ask, &named.objective, scored, Draw(fastrand::u64(..)));

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::error::Error;
-use super::wanted::{find, offers};
+use super::wanted::{Whereabouts, find, offers};
 use super::{body, browser, respond};
 use crate::accounts::keys::presented;
 use crate::accounts::{Caller, Presented, Reservation};
@@ -53,15 +53,14 @@ async fn stages(
     let request = Arc::new(read(generation, &head.headers, body).await?); // 2
     ticket.request = Some(Arc::clone(&request));
     ticket.warnings.clone_from(&request.warnings);
-    if request.control.session.is_some() {
-        ticket.warnings.push("session has no effect yet".to_owned());
-    }
     let wanted = find(generation, &caller, &request)?;
     ticket.route = Some(Arc::clone(wanted.name));
     let began = Instant::now();
     let ask = Ask::new(&request, CLASS, None);
-    let gathered =
-        market::gather(&ask, &wanted.objective, offers(app.shared.now(), generation, &wanted, &ask)); // 3
+    let now = app.shared.now();
+    let whereabouts = Whereabouts::of(&request, ticket.tenant(), &app.shared.warm, now);
+    let offers = offers(now, generation, &wanted, &ask, whereabouts);
+    let gathered = market::gather(&ask, &wanted.objective, offers); // 3
     let scored = market::score(&wanted.objective, gathered); // 4
     let decision = market::decide(&ask, &wanted.objective, scored, Draw(fastrand::u64(..))); // 5
     app.shared.metrics.decision.observe(began.elapsed().as_secs_f64());
@@ -149,14 +148,22 @@ fn served(app: &App, generation: &Generation, decision: &Decision) -> Result<(),
     let Some(emptiness) = decision.emptiness() else { return Ok(()) };
     let details = respond::rejects(generation, decision);
     Err(match emptiness {
-        Emptiness::Lasting => {
-            Error::no_candidate("no endpoint satisfies the constraints of this request", details)
-        }
+        Emptiness::Lasting => Error::no_candidate(unserved(decision), details),
         Emptiness::Passing { until } => {
             let wait = until.saturating_sub(app.shared.now());
             Error::no_healthy_upstream("every endpoint of this model is resting", Some(wait), details)
         }
     })
+}
+
+/// Why nobody can serve a request, in a sentence.
+fn unserved(decision: &Decision) -> String {
+    let missed = decision.infeasible();
+    if missed.is_empty() {
+        return "no endpoint satisfies the constraints of this request".to_owned();
+    }
+    let missed: Vec<String> = missed.iter().map(|(code, count)| format!("{code} at {count}")).collect();
+    format!("infeasible: no endpoint that could serve this keeps its limits ({})", missed.join(", "))
 }
 
 /// Stage 6: holds what the dearest candidate may cost.

@@ -262,5 +262,6 @@ pub fn rejects(generation: &Generation, decision: &Decision) -> Value {
             })
         })
         .collect();
-    json!({ "rejects": list })
+    let infeasible = !decision.infeasible().is_empty();
+    json!({ "infeasible": infeasible, "rejects": list })
 }

@@ -8,8 +8,13 @@ use std::time::Duration;
 use super::error::Error;
 use crate::accounts::Caller;
 use crate::app::Generation;
-use crate::catalog::{Catalog, EndpointId, Found, Objective};
-use crate::market::{Ask, Offer};
+use crate::books::Warm;
+use crate::books::warm::{Known, Served, Tenant};
+use crate::catalog::{Catalog, Endpoint, EndpointId, Found, Objective};
+use crate::dispatch::fleet::Member;
+use crate::dispatch::flight::cold;
+use crate::dispatch::target::Target;
+use crate::market::{Ask, Leaves, Offer};
 use crate::request::ChatRequest;
 
 /// What the requested name stands for, and what is valued.
@@ -77,24 +82,73 @@ fn objective<'g>(catalog: &'g Catalog, name: &str) -> Result<&'g Arc<Objective>,
     })
 }
 
+/// Where the beginnings of a prompt are, and who served its session last.
+#[derive(Debug)]
+pub struct Whereabouts<'r> {
+    request: &'r ChatRequest,
+    prompt: Known,
+    session: Option<Served>,
+}
+
+impl<'r> Whereabouts<'r> {
+    /// Those of `request`, which `tenant` asks at `now`.
+    #[must_use]
+    pub fn of(request: &'r ChatRequest, tenant: Tenant, warm: &Warm, now: Duration) -> Self {
+        let session = request.control.session.as_ref();
+        Whereabouts {
+            request,
+            prompt: warm.known(tenant, &request.prefix, now),
+            session: session.and_then(|session| warm.session(tenant, session, now)),
+        }
+    }
+
+    /// Whether every parameter can be said in the endpoint's dialect; to know that
+    /// costs an encoding, so it is only found out where the request insists on it.
+    fn understands(&self, endpoint: &Endpoint, member: &Member) -> bool {
+        let said = |target: &Target| {
+            target.codec.encode(self.request, endpoint).is_ok_and(|encoded| encoded.warnings.is_empty())
+        };
+        !self.request.control.bounds.require_parameters || member.target.as_ref().is_some_and(said)
+    }
+
+    fn leaves(&self, member: &Member) -> Leaves {
+        match self.session {
+            None => Leaves::Nothing,
+            Some(served) if served.endpoint == member.identity => Leaves::Nothing,
+            Some(served) if served.model == member.model => Leaves::Endpoint,
+            Some(_) => Leaves::Model,
+        }
+    }
+}
+
 /// Every endpoint behind the name, as it is now.
 pub fn offers<'g>(
     now: Duration,
     generation: &'g Generation,
     wanted: &Wanted<'g>,
     ask: &Ask<'_>,
+    whereabouts: Whereabouts<'g>,
 ) -> impl Iterator<Item = Offer<'g>> {
     let fleet = &generation.fleet;
     let (input, class, most) = (ask.input_tokens, ask.class, ask.max_output_tokens);
     wanted.endpoints.iter().map(move |id| {
         let (endpoint, member) = (fleet.catalog.endpoint(*id), fleet.member(*id));
+        let known = whereabouts.prompt.share(member.identity) * f64::from(input);
+        let mut view = member.live.view(input, class, now);
+        let warm_tokens = view.keeps.warm(known);
+        if warm_tokens > 0.0 {
+            let cold = u32::try_from(cold(input, warm_tokens)).unwrap_or(input);
+            view.ttft = member.live.view(cold, class, now).ttft;
+        }
         Offer {
             endpoint,
             model: &fleet.catalog.model(endpoint.model).name,
             spoken: member.target.is_some(),
-            view: member.live.view(input, class, now),
+            view,
             output_tokens: member.lengths.expected(class, most),
-            warm_tokens: 0.0,
+            warm_tokens,
+            leaves: whereabouts.leaves(member),
+            understands: whereabouts.understands(endpoint, member),
         }
     })
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
 use super::failures::{Blame, Failures, Risk, blame};
+use super::headroom::{Allowed, Headroom, Left};
+use super::keeping::{Keeping, Keeps};
 use super::pace::{Pace, Part, Usual};
 use super::published::Figures;
 use super::quality::{Count, Judgements, Quality};
@@ -20,6 +22,7 @@ use super::stats::{Forecast, size};
 use super::waiting::Waiting;
 use crate::catalog::Timeouts;
 use crate::outcome::{Failure, Sample};
+use crate::units::Usage;
 
 /// First content is waited for this many times its 95th percentile …
 const PATIENCE: f64 = 4.0;
@@ -54,6 +57,11 @@ pub struct State {
     gate: Gate,
     rest: Rest,
     deviation: Count,
+    #[serde(default)]
+    keeping: Keeping,
+    /// Not saved: it is over in a minute.
+    #[serde(skip)]
+    headroom: Headroom,
 }
 
 /// An endpoint at one moment, for one kind of request.
@@ -73,6 +81,10 @@ pub struct View {
     pub resting: Option<Resting>,
     /// How good its answers are.
     pub quality: Quality,
+    /// What its prompt cache keeps.
+    pub keeps: Keeps,
+    /// What its limits leave, as far as that is known.
+    pub left: Option<Left>,
 }
 
 impl Live {
@@ -124,11 +136,19 @@ impl Live {
                 circuit: state.gate.circuit(now, &self.settings),
                 resting: state.rest.resting(now),
                 quality: Quality::default(),
+                keeps: state.keeping.keeps(),
+                left: state.headroom.left(now),
             };
             (view, state.deviation)
         };
         view.quality = self.judgements.of(class, deviation);
         view
+    }
+
+    /// What its prompt cache keeps.
+    #[must_use]
+    pub fn keeps(&self) -> Keeps {
+        self.lock().keeping.keeps()
     }
 
     /// Asks to make an attempt at `now`. A [`Pass::Probe`] is over with the
@@ -235,6 +255,17 @@ impl Live {
             state.deviation.sum += score - like_its_model;
         }
         self.judgements.record(class, score, expected)
+    }
+
+    /// An answer was billed as `usage`, and this endpoint had lately read `share`
+    /// of its prompt (0..1).
+    pub fn learn_kept(&self, share: f64, usage: &Usage) {
+        self.lock().keeping.learn(share, usage);
+    }
+
+    /// An answer that came at `now` said what the limits leave.
+    pub fn told_headroom(&self, allowed: Allowed, now: Duration) {
+        self.lock().headroom.told(allowed, now);
     }
 
     /// What somebody published about this endpoint, over some time that ended `age`

@@ -1,5 +1,7 @@
 //! `merit replay`: what the decision rule would have saved.
 
+mod cache;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,9 +23,9 @@ pub enum Replay {
     /// Recorded prompts and how well models did (not built yet)
     #[command(after_help = "Example: merit replay quality")]
     Quality(Later),
-    /// A trace of prompts with common beginnings (not built yet)
-    #[command(after_help = "Example: merit replay cache")]
-    Cache(Later),
+    /// A trace of prompts with common beginnings, over several endpoints
+    #[command(after_help = "Example: merit replay cache --trace trace.jsonl.gz --endpoints 8")]
+    Cache(cache::Cache),
     /// Recorded decisions under another objective (not built yet)
     #[command(after_help = "Example: merit replay decisions")]
     Decisions(Later),
@@ -93,7 +95,7 @@ impl Replay {
         match self {
             Replay::Market(market) => market.run(),
             Replay::Quality(later) => later.run("replay quality"),
-            Replay::Cache(later) => later.run("replay cache"),
+            Replay::Cache(cache) => cache.run(),
             Replay::Decisions(later) => later.run("replay decisions"),
         }
     }

@@ -12,7 +12,7 @@ use super::raw::{self, Raw};
 use super::tree::Path;
 use super::vendors;
 use crate::catalog::{
-    Capabilities, Catalog, Endpoint, EndpointId, Model, ModelId, PriceSource, Provider, Route, Target,
+    Capabilities, Catalog, Endpoint, EndpointId, Model, ModelId, PriceSource, Provider, Route, Target, Terms,
 };
 use crate::units::{Rates, Tier};
 
@@ -129,6 +129,7 @@ impl Offer<'_> {
             max_output: self.model.max_output.or(facts.and_then(|facts| facts.max_output)),
             quality: quality.unwrap_or(UNKNOWN_QUALITY),
             region: self.region().map(ToOwned::to_owned),
+            terms: self.terms(),
         }
     }
 
@@ -172,6 +173,15 @@ impl Offer<'_> {
             );
         }
         (None, None)
+    }
+
+    fn terms(&self) -> Terms {
+        let usual = Terms::default();
+        Terms {
+            retention: self.model.retention,
+            training: self.model.training,
+            cache_lasts: self.raw.cache_lasts.map_or(usual.cache_lasts, |span| span.0),
+        }
     }
 
     fn capabilities(&self) -> Option<Capabilities> {

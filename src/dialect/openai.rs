@@ -29,7 +29,7 @@ mod look;
 mod mend;
 mod models;
 mod reply;
-mod retry_after;
+pub(super) mod retry_after;
 mod sink;
 mod state;
 mod stream;

@@ -20,9 +20,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connect::{self, Pieces};
 use super::scrub::Scrub;
 use super::target::Target;
+use crate::books::headroom::{Allowance, Allowed};
 use crate::catalog::Endpoint;
 use crate::credential::Signed;
-use crate::dialect::{self, Decoder, Progress, Reply, Style};
+use crate::dialect::{self, Decoder, Progress, Reply, Style, headroom};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
 use form::Form;
@@ -118,6 +119,8 @@ pub struct Sent {
     pub passed: Passed,
     /// How long the account has used up one of its limits, if it has.
     pub used_up: Option<Duration>,
+    /// What its limits leave.
+    pub allowed: Allowed,
 }
 
 /// Sends `request` to `endpoint` and waits for content.
@@ -177,9 +180,10 @@ async fn ask(target: &Target, asked: &Asked<'_>, body: Vec<Bytes>, signed: &Sign
     }
     let passed = passed_headers(response.headers());
     let used_up = dialect::used_up(response.headers());
+    let allowed = allowed(response.headers());
     let answer = understand(target, response, (asked.stream, asked.style), &scrub).await;
     let answer = answer.map_err(|failure| scrub.failure(failure))?;
-    Ok(Sent { answer, passed, used_up })
+    Ok(Sent { answer, passed, used_up, allowed })
 }
 
 /// Both a length and chunks, of which hyper believes the chunks. An answer that
@@ -356,6 +360,15 @@ async fn read_up_to(mut body: Incoming, most: usize) -> Bytes {
         }
     }
     read.freeze()
+}
+
+/// What the upstream says that its limits leave.
+fn allowed(headers: &HeaderMap) -> Allowed {
+    let allowance = |names| {
+        let headroom::Remaining { left, most, full_in } = headroom::remaining(headers, names)?;
+        Some(Allowance { left, most: most.unwrap_or(left), full_in })
+    };
+    Allowed { requests: allowance(headroom::REQUESTS), tokens: allowance(headroom::TOKENS) }
 }
 
 /// Upstream headers that tell a caller something and cannot hurt: an allow-list.

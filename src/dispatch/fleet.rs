@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::target::{Outlet, Target};
 use crate::books::rest::Why;
 use crate::books::siblings::{Known, Siblings};
-use crate::books::{Books, Circuit, Lengths, Live};
+use crate::books::{Books, Circuit, Identity, Lengths, Live};
 use crate::catalog::{Catalog, Dialect, Endpoint, EndpointId, HeldReason, ModelId, PriceSource};
 use crate::dialect;
 use crate::outcome::Failure;
@@ -17,6 +17,10 @@ use crate::telemetry::{EndpointMetrics, Metrics};
 /// One endpoint, ready to be used.
 #[derive(Debug)]
 pub struct Member {
+    /// What the endpoint is called, as a number.
+    pub identity: Identity,
+    /// What its model is called, likewise.
+    pub model: Identity,
     /// Shared with the generations before and after.
     pub live: Arc<Live>,
     /// Lengths of the model's answers, likewise.
@@ -57,6 +61,8 @@ impl Fleet {
                 let model = &catalog.model(endpoint.model).name;
                 let codec = dialect::codec_for(provider);
                 Member {
+                    identity: Identity::of(&endpoint.identity),
+                    model: Identity::of(model),
                     live: books.live(&endpoint.identity, model),
                     lengths: books.lengths(model),
                     target: codec.and_then(|codec| Target::new(endpoint, codec, outlet(provider))),

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 use super::Shared;
 use super::fleet::Fleet;
 use crate::books::pace::BEGINNING;
+use crate::books::warm::{Served, Tenant};
 use crate::catalog::EndpointId;
 use crate::outcome::{Failure, Sample};
+use crate::request::ChatRequest;
 use crate::units::Usage;
 
 /// Fewer output tokens say nothing about the time between two of them: they
@@ -19,10 +21,29 @@ const FEWEST_TOKENS: u64 = 4;
 /// The task class of every request, until classes are told apart.
 pub const CLASS: u8 = 0;
 
+/// What is sent, and by whom.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// Who asks.
+    pub tenant: Tenant,
+    /// What is asked.
+    pub request: Arc<ChatRequest>,
+}
+
+/// Tokens of `input` that are not among the `warm` ones.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and a count of tokens"
+)]
+pub fn cold(input: u32, warm: f64) -> u64 {
+    (f64::from(input) - warm).clamp(0.0, f64::from(input)) as u64
+}
+
 /// An attempt under way. Whoever ends it says how with [`Flight::finish`]; if
 /// nobody does, because the caller hung up and everything was dropped, the
 /// drop says so.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 #[derive(Debug)]
 pub struct Flight {
     shared: Arc<Shared>,
@@ -31,10 +52,10 @@ pub struct Flight {
     pub endpoint: EndpointId,
     /// Whether it is the half-open probe of its endpoint's circuit.
     probe: bool,
-    input_tokens: u64,
+    prompt: Prompt,
+    /// Which share of the prompt the endpoint had read lately (0..1).
+    known: f64,
     started: Instant,
-    /// Whether a stream was asked for.
-    streamed: bool,
     first: Option<Instant>,
     /// Whether its pace has been told.
     followed: bool,
@@ -49,22 +70,23 @@ impl Flight {
         fleet: &Arc<Fleet>,
         endpoint: EndpointId,
         probe: bool,
-        input_tokens: u32,
-        streamed: bool,
+        prompt: Prompt,
     ) -> Self {
-        let live = &fleet.member(endpoint).live;
-        live.begin();
-        if streamed {
-            live.await_content(shared.now());
+        let member = fleet.member(endpoint);
+        member.live.begin();
+        let now = shared.now();
+        if prompt.request.stream {
+            member.live.await_content(now);
         }
+        let known = shared.warm.known(prompt.tenant, &prompt.request.prefix, now).share(member.identity);
         Flight {
             shared: Arc::clone(shared),
             fleet: Arc::clone(fleet),
             endpoint,
             probe,
-            input_tokens: u64::from(input_tokens),
+            prompt,
+            known,
             started: Instant::now(),
-            streamed,
             first: None,
             followed: false,
             finished: false,
@@ -77,8 +99,30 @@ impl Flight {
         self.first = Some(now);
         let member = self.fleet.member(self.endpoint);
         let seconds = (now - self.started).as_secs_f64();
-        member.live.first_content(seconds, self.input_tokens, self.shared.now());
+        member.live.first_content(seconds, self.cold_tokens(), self.shared.now());
         member.metrics.ttft.observe(seconds);
+        self.was_read();
+    }
+
+    /// The endpoint has read the prompt, and serves the session from now on.
+    fn was_read(&self) {
+        let Shared { warm, .. } = &*self.shared;
+        let (now, Prompt { tenant, request }) = (self.shared.now(), &self.prompt);
+        let member = self.fleet.member(self.endpoint);
+        let lasts = self.fleet.catalog.endpoint(self.endpoint).terms.cache_lasts;
+        warm.read(*tenant, &request.prefix, member.identity, lasts, now);
+        if let Some(session) = &request.control.session {
+            let served = Served { endpoint: member.identity, model: member.model };
+            warm.serve(*tenant, session, served, now);
+        }
+    }
+
+    /// Tokens of the prompt that the endpoint has to read, estimated: what its
+    /// time to the first token depends on.
+    fn cold_tokens(&self) -> u64 {
+        let input = self.prompt.request.input_tokens;
+        let keeps = self.fleet.member(self.endpoint).live.keeps();
+        cold(input, keeps.warm(self.known * f64::from(input)))
     }
 
     /// `output_tokens` have come until `now`, by an estimate. The pace of a stream is
@@ -117,10 +161,10 @@ impl Flight {
         let sample = Sample {
             ttft: self.ttft(),
             itl,
-            streamed: self.streamed,
+            streamed: self.prompt.request.stream,
             followed: self.followed,
             seconds: took.as_secs_f64(),
-            input_tokens: self.input_tokens,
+            input_tokens: self.cold_tokens(),
             output_tokens: usage.output,
             failure: failure.cloned(),
         };
@@ -132,6 +176,12 @@ impl Flight {
         match self.first {
             Some(_) => member.live.record_rest(&sample, now),
             None => member.live.record(&sample, now),
+        }
+        if failure.is_none() {
+            member.live.learn_kept(self.known, usage);
+            if self.first.is_none() {
+                self.was_read();
+            }
         }
         if failure.is_none() && !usage.estimated && usage.output > 0 {
             member.lengths.record(CLASS, usage.output);

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::attempt::{self, Answer, Limits, Passed, Sent};
-use super::flight::Flight;
+use super::flight::{Flight, Prompt};
 use super::retry::{Kind, Plan, backoff, worst};
 use super::ticket::Ticket;
 use crate::accounts::Expose;
+use crate::books::headroom::Allowed;
 use crate::books::{Live, Pass};
 use crate::catalog::{EndpointId, Provider};
 use crate::dialect::Style;
@@ -147,14 +148,17 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Resul
     let limits =
         limits(member.live.first_content_timeout(&endpoint.provider.timeouts), request.max_output_tokens);
     let style = style(ticket, id, request.include_usage);
-    let mut flight =
-        Flight::begin(&ticket.shared, &fleet, id, probe.take(), request.input_tokens, request.stream);
+    let prompt = Prompt { tenant: ticket.tenant(), request: Arc::clone(&request) };
+    let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe.take(), prompt);
     let mut warnings = Vec::new();
     ticket.under_way = Some((id, Instant::now()));
     let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
     ticket.under_way = None;
     match result {
-        Ok(Sent { answer, passed, used_up }) => {
+        Ok(Sent { answer, passed, used_up, allowed }) => {
+            if allowed != Allowed::default() {
+                member.live.told_headroom(allowed, ticket.shared.now());
+            }
             ticket.warnings.extend(warnings);
             if let Some(wait) = used_up {
                 member.live.used_up(wait, ticket.shared.now());

@@ -15,6 +15,7 @@ use super::Shared;
 use super::fleet::Fleet;
 use super::record::Record;
 use crate::accounts::{Caller, Reservation};
+use crate::books::warm::Tenant;
 use crate::catalog::EndpointId;
 use crate::market::Decision;
 use crate::outcome::Failure;
@@ -130,6 +131,12 @@ impl Ticket {
             error: None,
             settled: false,
         }
+    }
+
+    /// Whose prompts the request's may be told to be warm by.
+    #[must_use]
+    pub fn tenant(&self) -> Tenant {
+        self.shared.warm.tenant(self.caller.as_ref().map_or("", |caller| &caller.name))
     }
 
     /// Adds one try to the record.

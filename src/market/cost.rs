@@ -7,18 +7,30 @@ use crate::units::Rates;
 /// an endpoint that states none, as a multiple of what is expected.
 const WORST_LENGTH: f64 = 4.0;
 
+/// What a cache does with a prompt: tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Prompt {
+    /// Expected to be read from it.
+    pub warm: f64,
+    /// Expected to be written to it.
+    pub written: f64,
+}
+
 /// Expected cost in USD of `ask` at `rates`, when an answer of `output_tokens`
-/// is expected and `warm_tokens` of the prompt are expected to be in the
-/// endpoint's cache. The tier is that of the whole input.
+/// is expected and the endpoint's cache does with the prompt what `prompt` says.
+/// The tier is that of the whole input.
 #[must_use]
-pub fn expected(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, warm_tokens: f64) -> f64 {
+pub fn expected(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, prompt: Prompt) -> f64 {
     let rates = rates.for_input(u64::from(ask.input_tokens));
     let input = f64::from(ask.input_tokens);
-    let warm = warm_tokens.clamp(0.0, input);
+    let warm = prompt.warm.clamp(0.0, input);
+    let written = prompt.written.clamp(0.0, input - warm);
     let cached = rates.cached_input.unwrap_or(rates.input);
+    let write = rates.cache_write_5m.unwrap_or(rates.input);
     let output = output_tokens * f64::from(ask.choices);
-    (input - warm) * rates.input.usd_per_token()
+    (input - warm - written) * rates.input.usd_per_token()
         + warm * cached.usd_per_token()
+        + written * write.usd_per_token()
         + output * rates.output.usd_per_token()
         + rates.request.usd_per_token()
 }
@@ -28,7 +40,7 @@ pub fn expected(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, warm_tokens: f
 #[must_use]
 pub fn worst(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, max_output: Option<u32>) -> f64 {
     let longest = ask.max_output_tokens.or(max_output).map_or(output_tokens * WORST_LENGTH, f64::from);
-    expected(ask, rates, longest.max(output_tokens), 0.0)
+    expected(ask, rates, longest.max(output_tokens), Prompt::default())
 }
 
 #[cfg(test)]
@@ -51,12 +63,13 @@ mod tests {
         let control = Control::default();
         let ask = Ask { input_tokens: 1000, ..Ask::blank(&control) };
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
-        assert!(close(expected(&ask, &rates(), 100.0, 0.0), 0.001 + 0.0004));
-        assert!(close(expected(&ask, &rates(), 100.0, 1000.0), 0.0001 + 0.0004));
-        assert!(
-            close(expected(&ask, &rates(), 100.0, 9e9), 0.0001 + 0.0004),
-            "no more than the prompt is warm"
-        );
+        let rates = Rates { cache_write_5m: Some(PicoUsd::new(1_250_000)), ..rates() };
+        let at = |warm, written| expected(&ask, &rates, 100.0, Prompt { warm, written });
+        assert!(close(at(0.0, 0.0), 0.001 + 0.0004));
+        assert!(close(at(1000.0, 0.0), 0.0001 + 0.0004));
+        assert!(close(at(9e9, 0.0), 0.0001 + 0.0004), "no more than the prompt is warm");
+        assert!(close(at(200.0, 400.0), 400e-6 + 20e-6 + 500e-6 + 0.0004), "what is written costs more");
+        assert!(close(at(800.0, 9e9), 80e-6 + 250e-6 + 0.0004), "no more than the rest is written");
     }
 
     #[test]
@@ -66,9 +79,9 @@ mod tests {
         let dear = Rates { input: PicoUsd::new(2_000_000), ..Rates::default() };
         rates.tiers.push(Tier { above: 1000, rates: dear });
         let ask = Ask { input_tokens: 2000, choices: 2, ..Ask::blank(&control) };
-        assert!((expected(&ask, &rates, 100.0, 0.0) - 0.004).abs() < 1e-12);
+        assert!((expected(&ask, &rates, 100.0, Prompt::default()) - 0.004).abs() < 1e-12);
         let short = Ask { input_tokens: 0, choices: 2, ..ask };
-        assert!((expected(&short, &rates, 100.0, 0.0) - 0.0008).abs() < 1e-12);
+        assert!((expected(&short, &rates, 100.0, Prompt::default()) - 0.0008).abs() < 1e-12);
         let limited = Ask { max_output_tokens: Some(1000), ..short };
         assert!((worst(&limited, &rates, 100.0, None) - 0.008).abs() < 1e-12);
     }

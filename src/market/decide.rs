@@ -1,5 +1,6 @@
 //! Stage 5: in which order the candidates are tried.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,19 @@ impl Decision {
     #[must_use]
     pub fn first(&self) -> Option<&Candidate> {
         self.ranked().next()
+    }
+
+    /// Whether nobody is left only because of limits to price, quality and time: for
+    /// each limit that binds, its code and how many endpoints miss it.
+    #[must_use]
+    pub fn infeasible(&self) -> BTreeMap<&'static str, u32> {
+        let mut missed = BTreeMap::new();
+        if self.order.is_empty() {
+            for rejected in self.rejects.iter().filter(|rejected| rejected.reject.is_goal()) {
+                *missed.entry(rejected.reject.code()).or_default() += 1;
+            }
+        }
+        missed
     }
 
     /// Why nobody can serve the request; `None` when somebody can.
@@ -153,7 +167,7 @@ fn by_expectation(candidates: &[Candidate], sort: Option<Sort>) -> Vec<u32> {
     let mut keyed: Vec<_> = (0_u32..)
         .zip(candidates)
         .map(|(index, candidate)| {
-            let place = candidate.place.unwrap_or(u32::MAX);
+            let place = (candidate.place.unwrap_or(u32::MAX), candidate.facts.behind);
             (place, dimension(candidate), candidate.score.total, candidate.id.0, index)
         })
         .collect();
@@ -179,9 +193,11 @@ fn choose(
     let at = |index: &u32| candidates.get(*index as usize);
     let Some(best) = mean_order.first().and_then(at) else { return Choice { index: 0, explored: false } };
     let within = |share: f64| best.score.total + share * spent(&best.score);
+    let level = |candidate: &Candidate| candidate.facts.behind == best.facts.behind;
     if explore.is_on() {
         let sampled = (0_u32..)
             .zip(candidates)
+            .filter(|(_, candidate)| level(candidate))
             .map(|(index, candidate)| (index, candidate, explore.sample(objective, candidate, draw)));
         let lowest = sampled.min_by(|a, b| a.2.total_cmp(&b.2).then(a.1.id.cmp(&b.1.id)));
         if let Some((index, candidate, _)) = lowest {
@@ -193,7 +209,9 @@ fn choose(
             }
         }
     }
-    let is_near = |index: &&u32| at(index).is_some_and(|candidate| candidate.score.total <= within(NEAR));
+    let is_near = |index: &&u32| {
+        at(index).is_some_and(|candidate| level(candidate) && candidate.score.total <= within(NEAR))
+    };
     let near = mean_order.iter().take_while(is_near).count().max(1);
     Choice {
         index: emptier_of_two(candidates, mean_order.get(..near).unwrap_or(mean_order), draw),

@@ -129,8 +129,9 @@ fn explained<'d>(candidate: &'d Candidate, catalog: &'d Catalog) -> Explained<'d
 /// candidates cost the same follows from the difference of their terms.
 fn against(objective: &Objective, winner: &Candidate, other: &Candidate) -> Against {
     let (ours, theirs) = (&winner.facts, &other.facts);
-    let seconds = |facts: &Facts| facts.seconds() + facts.odds() * facts.failure_seconds;
-    let shortfall = |facts: &Facts| 1.0 - facts.quality + facts.odds() * LOST;
+    let moved = |facts: &Facts| 1.0 + facts.leaves.hesitation();
+    let seconds = |facts: &Facts| moved(facts) * facts.seconds() + facts.odds() * facts.failure_seconds;
+    let shortfall = |facts: &Facts| 1.0 - facts.quality + facts.odds() * LOST + facts.leaves.handoff();
     let (time, good) = (seconds(theirs) - seconds(ours), shortfall(theirs) - shortfall(ours));
     let gap = other.score.total - winner.score.total;
     let flips = |rate: f64, slope: f64| {

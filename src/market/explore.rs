@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::gather::{Ask, Candidate};
-use super::score::Score;
+use super::score::{Leaves, Score};
 use crate::books::{GOLDEN, mixed};
 use crate::catalog::Objective;
 
@@ -64,13 +64,18 @@ impl Explore {
     pub const NEVER: Explore = Explore { times: 0.0, quality: 0.0, cap: 0.0 };
 
     /// What may be risked for this request: nothing where the caller has given
-    /// an order of its own or a deadline, where a cache is warm, and where all
-    /// candidates are of last resort.
+    /// an order of its own or a deadline, where a session is served by somebody or
+    /// a conversation is in a cache, and where all candidates are of last resort.
+    /// A beginning that many requests share (a long system prompt) is no reason:
+    /// it would be warm somewhere for ever, and what leaving it costs is counted.
     #[must_use]
     pub fn of(ask: &Ask<'_>, candidates: &[Candidate]) -> Explore {
         let bound = ask.deadline.is_some() || ask.control.sort.is_some() || !ask.control.order.is_empty();
-        let delicate =
-            |candidate: &Candidate| candidate.facts.warm_tokens > 0.0 || candidate.facts.last_resort;
+        let delicate = |candidate: &Candidate| {
+            let facts = &candidate.facts;
+            let warm = ask.continues && facts.warm_tokens > 0.0;
+            warm || facts.leaves != Leaves::Nothing || facts.last_resort
+        };
         if bound || candidates.iter().any(delicate) { Explore::NEVER } else { ask.explore }
     }
 

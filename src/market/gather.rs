@@ -5,25 +5,22 @@
 //! candidates of last resort, because asking one is better than asking none.
 //! Only one that has said itself when it will serve again is left alone.
 
+mod constraints;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::constraints::{able, agreeable, good_enough, is_behind, permitted};
 use super::cost;
 use super::explore::Explore;
 use super::objective::Limits;
 use super::reject::{Reject, Rejected};
-use super::score::Score;
+use super::score::{Leaves, Score};
 use crate::books::{Circuit, View};
 use crate::catalog::{Capabilities, Endpoint, EndpointId, ModelId, Objective};
 use crate::request::{ChatRequest, Control};
-
-/// A deadline is missed too likely above this probability.
-const MISSED: f64 = 0.1;
-/// A latency constraint is held against an endpoint only from this many samples
-/// on: an assumption alone would keep the new from ever being measured.
-const MEASURED: f64 = 1.0;
 
 /// What routing needs to know of a request.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +37,8 @@ pub struct Ask<'r> {
     pub needs: Capabilities,
     /// What the caller asks of the router.
     pub control: &'r Control,
+    /// Whether it goes on: it belongs to a session, or holds an earlier answer.
+    pub continues: bool,
     /// How long the caller will wait for the whole answer.
     pub deadline: Option<Duration>,
     /// How much is risked to learn; [`Explore::NEVER`] for retries.
@@ -57,12 +56,13 @@ impl<'r> Ask<'r> {
             choices: request.n.max(1),
             needs: request.needs,
             control: &request.control,
-            deadline,
+            continues: request.continues || request.control.session.is_some(),
+            deadline: deadline.or(request.control.bounds.deadline),
             explore: Explore::default(),
         }
     }
 
-    /// A request of which nothing is known.
+    /// A request of which nothing is known but what it asks of the router.
     #[must_use]
     pub fn blank(control: &'r Control) -> Self {
         Ask {
@@ -72,7 +72,8 @@ impl<'r> Ask<'r> {
             choices: 1,
             needs: Capabilities::default(),
             control,
-            deadline: None,
+            continues: false,
+            deadline: control.bounds.deadline,
             explore: Explore::default(),
         }
     }
@@ -93,6 +94,28 @@ pub struct Offer<'g> {
     pub output_tokens: f64,
     /// Tokens of the prompt that are expected to be in its cache.
     pub warm_tokens: f64,
+    /// What choosing it would leave.
+    pub leaves: Leaves,
+    /// Whether it understands every parameter of the request. Only asked where the
+    /// request insists on that.
+    pub understands: bool,
+}
+
+impl<'g> Offer<'g> {
+    /// An endpoint whose dialect is built in and which is in no session and no cache.
+    #[must_use]
+    pub fn new(endpoint: &'g Endpoint, model: &'g Arc<str>, view: View, output_tokens: f64) -> Self {
+        Offer {
+            endpoint,
+            model,
+            spoken: true,
+            view,
+            output_tokens,
+            warm_tokens: 0.0,
+            leaves: Leaves::Nothing,
+            understands: true,
+        }
+    }
 }
 
 /// What a score was computed from.
@@ -102,6 +125,12 @@ pub struct Facts {
     pub input_tokens: u32,
     /// Of these, expected to be in the endpoint's cache.
     pub warm_tokens: f64,
+    /// Of the others, expected to be billed as written to the cache.
+    #[serde(default)]
+    pub written_tokens: f64,
+    /// What of a session choosing it would leave.
+    #[serde(default)]
+    pub leaves: Leaves,
     /// Output tokens to expect.
     pub output_tokens: f64,
     /// USD per million input tokens, in the tier of this request.
@@ -128,6 +157,9 @@ pub struct Facts {
     pub in_flight: u32,
     /// The most that the request can cost (USD): what to reserve.
     pub worst_cost_usd: f64,
+    /// It does not keep what the request prefers: it goes behind those that do.
+    #[serde(default)]
+    pub behind: bool,
     /// It is unwell; it is a candidate only because all others are too.
     pub last_resort: bool,
 }
@@ -166,7 +198,7 @@ pub fn gather<'g>(ask: &Ask<'_>, objective: &Objective, offers: impl Iterator<It
     for offer in offers {
         let endpoint = offer.endpoint;
         match candidate(ask, &limits, &offer) {
-            Ok(candidate) => match unwell(&offer.view) {
+            Ok(candidate) => match unwell(&candidate, &offer.view) {
                 None => gathered.candidates.push(candidate),
                 Some(reject) if offer.view.resting.is_some_and(|resting| resting.is_certain()) => {
                     gathered.rejects.push(rejected(endpoint, reject));
@@ -196,12 +228,6 @@ fn rejected(endpoint: &Endpoint, reject: Reject) -> Rejected {
     Rejected { id: endpoint.id, endpoint: Arc::clone(&endpoint.identity), reject }
 }
 
-/// Whether `list` names this endpoint: by its provider or by its identity.
-fn place(list: &[String], endpoint: &Endpoint) -> Option<u32> {
-    let named = |name: &String| *name == endpoint.provider.name || **name == *endpoint.identity;
-    list.iter().position(named).and_then(|place| u32::try_from(place).ok())
-}
-
 /// The candidate that an offer is, or the first lasting constraint it fails.
 fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candidate, Reject> {
     let endpoint = offer.endpoint;
@@ -209,6 +235,7 @@ fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candid
         return Err(Reject::NotSpoken);
     }
     let place = permitted(ask.control, endpoint)?;
+    agreeable(&ask.control.bounds, offer)?;
     able(ask, endpoint)?;
     let rates = endpoint.rates.as_deref().ok_or(Reject::Unpriced)?;
     let tier = rates.for_input(u64::from(ask.input_tokens));
@@ -217,7 +244,9 @@ fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candid
             return Err(Reject::MaxPrice { price: price.usd_per_mtok(), most: most.usd_per_mtok() });
         }
     }
-    let cost_usd = cost::expected(ask, rates, offer.output_tokens, offer.warm_tokens);
+    let facts = facts(ask, offer);
+    let prompt = cost::Prompt { warm: facts.warm_tokens, written: facts.written_tokens };
+    let cost_usd = cost::expected(ask, rates, offer.output_tokens, prompt);
     if !cost_usd.is_finite() {
         return Err(Reject::Unpriced);
     }
@@ -228,7 +257,7 @@ fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candid
         input_price: tier.input.usd_per_mtok(),
         output_price: tier.output.usd_per_mtok(),
         worst_cost_usd: cost::worst(ask, rates, offer.output_tokens, endpoint.max_output),
-        ..facts(ask, offer)
+        ..facts
     };
     good_enough(ask, limits, offer, &facts)?;
     Ok(Candidate {
@@ -241,39 +270,6 @@ fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candid
     })
 }
 
-/// Lists of the request. Returns the endpoint's place in `order`.
-fn permitted(control: &Control, endpoint: &Endpoint) -> Result<Option<u32>, Reject> {
-    if place(&control.ignore, endpoint).is_some() {
-        return Err(Reject::Ignored);
-    }
-    if !control.only.is_empty() && place(&control.only, endpoint).is_none() {
-        return Err(Reject::NotAllowed);
-    }
-    let listed = place(&control.order, endpoint);
-    if listed.is_none() && !control.order.is_empty() && control.allow_fallbacks == Some(false) {
-        return Err(Reject::NotAllowed);
-    }
-    Ok(listed)
-}
-
-/// What the endpoint can do.
-fn able(ask: &Ask<'_>, endpoint: &Endpoint) -> Result<(), Reject> {
-    if !endpoint.capabilities.has(ask.needs) {
-        return Err(Reject::Capability { lacks: Capabilities(ask.needs.0 & !endpoint.capabilities.0) });
-    }
-    let asked = ask.max_output_tokens;
-    if let (Some(needs), Some(has)) = (asked, endpoint.max_output)
-        && needs > has
-    {
-        return Err(Reject::MaxOutput { needs, has });
-    }
-    let needs = u64::from(ask.input_tokens) + u64::from(asked.unwrap_or(1));
-    match endpoint.context {
-        Some(has) if needs > u64::from(has) => Err(Reject::Context { needs, has }),
-        _ => Ok(()),
-    }
-}
-
 fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
     let view = &offer.view;
     #[expect(clippy::cast_possible_truncation, reason = "a quality within 0..1")]
@@ -281,6 +277,8 @@ fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
     Facts {
         input_tokens: ask.input_tokens,
         warm_tokens: offer.warm_tokens,
+        written_tokens: view.keeps.written * (f64::from(ask.input_tokens) - offer.warm_tokens).max(0.0),
+        leaves: offer.leaves,
         output_tokens: offer.output_tokens,
         input_price: 0.0,
         output_price: 0.0,
@@ -298,39 +296,18 @@ fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
         failure_seconds: view.risk.seconds,
         in_flight: view.in_flight,
         worst_cost_usd: 0.0,
+        behind: is_behind(&ask.control.bounds.preferred, view),
         last_resort: false,
     }
 }
 
-/// Floors of quality and speed.
-fn good_enough(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>, facts: &Facts) -> Result<(), Reject> {
-    if let Some(least) = limits.quality.filter(|least| facts.quality < *least) {
-        let judgements = f64::from(offer.view.quality.judgements());
-        return Err(Reject::MinQuality { quality: facts.quality, judgements, least });
-    }
-    let ttft = &offer.view.ttft;
-    if ttft.samples < MEASURED {
-        return Ok(());
-    }
-    if let Some(target) = limits.ttft {
-        let probability = ttft.within(target.ms * 1e-3);
-        if probability < target.probability {
-            return Err(Reject::Ttft { probability, least: target.probability });
-        }
-    }
-    if let Some(deadline) = ask.deadline {
-        // What is left for the first token when the others take as long as expected.
-        let left = deadline.as_secs_f64() - facts.output_tokens * facts.itl;
-        let probability = if left > 0.0 { 1.0 - ttft.within(left) } else { 1.0 };
-        if probability > MISSED {
-            return Err(Reject::Deadline { probability });
-        }
-    }
-    Ok(())
-}
-
 /// What will pass by itself.
-fn unwell(view: &View) -> Option<Reject> {
+fn unwell(candidate: &Candidate, view: &View) -> Option<Reject> {
+    let facts = &candidate.facts;
+    let tokens = f64::from(facts.input_tokens) + facts.output_tokens;
+    if let Some(left) = view.left.filter(|left| !left.suffices(tokens)) {
+        return Some(Reject::Headroom { until: left.until });
+    }
     if let Some(resting) = view.resting {
         return Some(Reject::Resting { why: resting.why, until: resting.until });
     }

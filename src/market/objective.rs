@@ -18,8 +18,8 @@ pub struct Limits {
     pub cost_usd: Option<f64>,
     /// Least quality, 0..1.
     pub quality: Option<f64>,
-    /// The first token must come in time.
-    pub ttft: Option<TtftTarget>,
+    /// The first token must come in time: for the operator, and for the caller.
+    pub ttft: [Option<TtftTarget>; 2],
 }
 
 impl Limits {
@@ -31,8 +31,8 @@ impl Limits {
             input: stricter(operators.input, control.max_price.0, PicoUsd::min),
             output: stricter(operators.output, control.max_price.1, PicoUsd::min),
             cost_usd: stricter(objective.max_cost_usd, control.max_cost_usd, f64::min),
-            quality: objective.min_quality,
-            ttft: objective.ttft,
+            quality: stricter(objective.min_quality, control.bounds.min_quality, f64::max),
+            ttft: [objective.ttft, control.bounds.ttft],
         }
     }
 }

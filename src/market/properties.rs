@@ -1,11 +1,14 @@
 //! What must hold of every decision, whatever the market looks like.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::samples::{Sample, balanced, decided, expected, forecast, sample};
-use super::{Ask, Decision, decide, score};
-use crate::catalog::{EndpointId, Objective};
-use crate::request::Control;
+use super::{Ask, Decision, Leaves, decide, score};
+use crate::catalog::{EndpointId, Objective, TtftTarget};
+use crate::request::{Bounds, Control};
+use crate::units::{PicoUsd, Rates};
 
 prop_compose! {
     fn any_sample(id: u32)(
@@ -157,6 +160,62 @@ proptest! {
             .map(|order| expense(&decision, &order))
             .fold(f64::INFINITY, f64::min);
         prop_assert!(expense(&decision, &ours) <= best * (1.0 + 1e-9));
+    }
+
+    #[test]
+    fn warmth_is_dollars_and_a_session_moves_only_for_more_than_its_hesitation(
+        one in any_sample(0),
+        other in any_sample(1),
+        objective in objective(),
+        warm in 0.0..1000.0_f64,
+    ) {
+        let cached = |price: Option<u64>, warm_tokens: f64| {
+            let rates = Rates { input: PicoUsd::new(1_000_000), cached_input: price.map(PicoUsd::new), ..Rates::default() };
+            let priced = sample(0, 1.0).with(|endpoint| endpoint.rates = Some(Arc::new(rates)));
+            total(&objective, &Sample { warm_tokens, ..priced })
+        };
+        prop_assert!(cached(Some(100_000), warm) <= cached(Some(100_000), 0.0));
+        prop_assert!((cached(None, warm) - cached(None, 0.0)).abs() < 1e-12, "no discount, no dollars");
+
+        let left = |leaves| Sample { leaves, ..other.clone() };
+        let [stays, moves, changes] =
+            [Leaves::Nothing, Leaves::Endpoint, Leaves::Model].map(|leaves| total(&objective, &left(leaves)));
+        prop_assert!(stays < moves && moves < changes);
+        let session = [one.clone(), left(Leaves::Endpoint)];
+        let decision = decided(&objective, &session, &Control::default(), 3);
+        let (stay, go) = (total(&objective, &one), moves);
+        prop_assert!(!decision.explored);
+        if (stay - go).abs() > 0.01 * stay.max(go) {
+            prop_assert_eq!(decision.first().unwrap().id.0, u32::from(go < stay));
+        }
+    }
+
+    #[test]
+    fn nobody_who_misses_a_limit_is_a_candidate_and_everybody_is_accounted_for(
+        market in market(),
+        draw in any::<u64>(),
+        ms in 10.0..20_000.0_f64,
+        probability in 0.0..1.0_f64,
+        least in 0.0..1.0_f64,
+        most in 1e-5..0.05_f64,
+    ) {
+        let ttft = Some(TtftTarget { ms, probability });
+        let bounds = Bounds { ttft, min_quality: Some(least), ..Bounds::default() };
+        let control = Control { max_cost_usd: Some(most), bounds, ..Control::default() };
+        let decision = decided(&balanced(), &market, &control, draw);
+        prop_assert_eq!(decision.candidates.len() + decision.rejects.len(), market.len());
+        for candidate in &decision.candidates {
+            let view = &market[candidate.id.0 as usize].view;
+            prop_assert!(view.ttft.within(ms * 1e-3) >= probability);
+            prop_assert!(candidate.facts.quality >= least && candidate.score.cost_usd <= most);
+        }
+        let free = decided(&balanced(), &market, &Control::default(), draw);
+        let kept: Vec<&str> = expected(&free)
+            .into_iter()
+            .filter(|name| decision.candidates.iter().any(|candidate| &*candidate.endpoint == *name))
+            .collect();
+        prop_assert_eq!(kept, expected(&decision), "limits take away, they do not turn around");
+        prop_assert_eq!(decision.candidates.is_empty(), !decision.infeasible().is_empty());
     }
 
     #[test]

@@ -50,6 +50,14 @@ pub enum Reject {
         /// Tokens it writes at most.
         has: u32,
     },
+    /// It runs in none of the regions that the request names, or nobody knows where.
+    Region,
+    /// It may keep what it is sent, and the request forbids that.
+    Retention,
+    /// Models may be trained on what it is sent, and the request forbids that.
+    Training,
+    /// It does not understand every parameter, and the request insists on that.
+    Parameters,
     /// Nobody knows what it charges, or what it would cost is not a number.
     Unpriced,
     /// Its list price is above the ceiling (USD per million tokens).
@@ -94,6 +102,11 @@ pub enum Reject {
         /// Until when (since the process started).
         until: Duration,
     },
+    /// By its own account its limits do not leave enough for this request.
+    Headroom {
+        /// When they are whole again (since the process started).
+        until: Duration,
+    },
     /// It has been failing and its circuit is open, or half-open with a probe
     /// under way (`until` is unknown then).
     CircuitOpen {
@@ -113,6 +126,10 @@ impl Reject {
             Reject::Capability { .. } => "capability",
             Reject::Context { .. } => "context",
             Reject::MaxOutput { .. } => "max_output",
+            Reject::Region => "region",
+            Reject::Retention => "retention",
+            Reject::Training => "training",
+            Reject::Parameters => "parameters",
             Reject::Unpriced => "unpriced",
             Reject::MaxPrice { .. } => "max_price",
             Reject::MaxCost { .. } => "max_cost",
@@ -120,6 +137,7 @@ impl Reject {
             Reject::Ttft { .. } => "ttft",
             Reject::Deadline { .. } => "deadline",
             Reject::Resting { .. } => "resting",
+            Reject::Headroom { .. } => "headroom",
             Reject::CircuitOpen { .. } => "circuit_open",
         }
     }
@@ -129,13 +147,17 @@ impl Reject {
     #[must_use]
     pub const fn lasts(&self) -> bool {
         match self {
-            Reject::Resting { .. } | Reject::CircuitOpen { .. } => false,
+            Reject::Resting { .. } | Reject::Headroom { .. } | Reject::CircuitOpen { .. } => false,
             Reject::NotSpoken
             | Reject::Ignored
             | Reject::NotAllowed
             | Reject::Capability { .. }
             | Reject::Context { .. }
             | Reject::MaxOutput { .. }
+            | Reject::Region
+            | Reject::Retention
+            | Reject::Training
+            | Reject::Parameters
             | Reject::Unpriced
             | Reject::MaxPrice { .. }
             | Reject::MaxCost { .. }
@@ -145,11 +167,25 @@ impl Reject {
         }
     }
 
+    /// Whether it misses a limit to price, quality or time, which an endpoint could
+    /// keep another time or for another request, rather than a need.
+    #[must_use]
+    pub const fn is_goal(&self) -> bool {
+        matches!(
+            self,
+            Reject::MaxPrice { .. }
+                | Reject::MaxCost { .. }
+                | Reject::MinQuality { .. }
+                | Reject::Ttft { .. }
+                | Reject::Deadline { .. }
+        )
+    }
+
     /// When it passes, if that is known (since the process started).
     #[must_use]
     pub const fn until(&self) -> Option<Duration> {
         match self {
-            Reject::Resting { until, .. } => Some(*until),
+            Reject::Resting { until, .. } | Reject::Headroom { until } => Some(*until),
             Reject::CircuitOpen { until } => *until,
             _ => None,
         }
@@ -171,6 +207,10 @@ impl fmt::Display for Reject {
             Reject::MaxOutput { needs, has } => {
                 write!(f, "{needs} output tokens were asked for and it writes at most {has}")
             }
+            Reject::Region => f.write_str("it is not known to run in a region that the request names"),
+            Reject::Retention => f.write_str("it is not known to keep nothing"),
+            Reject::Training => f.write_str("it is not known not to train on what it is sent"),
+            Reject::Parameters => f.write_str("it does not understand every parameter of the request"),
             Reject::Unpriced => f.write_str("its price is unknown"),
             Reject::MaxPrice { price, most } => {
                 write!(f, "its price of {price} USD per million tokens is above the ceiling of {most}")
@@ -195,6 +235,7 @@ impl fmt::Display for Reject {
             }
             Reject::Resting { why: Why::Quota, .. } => f.write_str("its account is exhausted"),
             Reject::Resting { why: Why::Key, .. } => f.write_str("it refused our credential"),
+            Reject::Headroom { .. } => f.write_str("its limits do not leave enough for this request"),
             Reject::CircuitOpen { .. } => f.write_str("it has been failing and its circuit is open"),
         }
     }

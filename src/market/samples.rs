@@ -18,6 +18,8 @@ pub(super) struct Sample {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) view: View,
     pub(super) model: Arc<str>,
+    pub(super) leaves: super::Leaves,
+    pub(super) warm_tokens: f64,
 }
 
 pub(super) fn forecast(seconds: f64, spread: f64) -> Forecast {
@@ -52,6 +54,7 @@ pub(super) fn sample(id: u32, price: f64) -> Sample {
         max_output: Some(8_000),
         quality: 0.7,
         region: None,
+        terms: crate::catalog::Terms::default(),
     };
     let view = View {
         ttft: forecast(0.5, 0.0),
@@ -60,9 +63,17 @@ pub(super) fn sample(id: u32, price: f64) -> Sample {
         in_flight: 0,
         circuit: Circuit::Closed,
         resting: None,
+        keeps: crate::books::Keeps::default(),
+        left: None,
         quality: Quality { model: Count::default(), class: Count::default(), deviation: Count::default() },
     };
-    Sample { endpoint: Arc::new(endpoint), view, model: "m".into() }
+    Sample {
+        endpoint: Arc::new(endpoint),
+        view,
+        model: "m".into(),
+        leaves: super::Leaves::Nothing,
+        warm_tokens: 0.0,
+    }
 }
 
 impl Sample {
@@ -89,7 +100,9 @@ impl Sample {
             spoken: true,
             view: self.view,
             output_tokens: 200.0,
-            warm_tokens: 0.0,
+            warm_tokens: self.warm_tokens,
+            leaves: self.leaves,
+            understands: true,
         }
     }
 }

@@ -8,6 +8,11 @@
 //! score = C + v·T + V·(1 − q) + f/(1 − f) · (v·F + V·lost) + switching
 //! ```
 //!
+//! The warmth of a prompt cache is no term of its own: it makes C and T less where
+//! there is some. `switching` is what is left of a session's price of moving: a
+//! share of C and v·T, so that near-equals are not gone to and fro between, and a
+//! share of V where the model is another.
+//!
 //! The odds f/(1 − f) are the number of failures to be expected here before an
 //! answer comes. Trying candidates by ascending score is then the order of least
 //! expected cost: of two neighbours A before B, whatever follows them, A first
@@ -28,6 +33,40 @@ use crate::catalog::Objective;
 pub const LOST: f64 = 0.02;
 /// An endpoint is never taken to fail always: the odds stay finite.
 const SURELY_FAILS: f64 = 0.98;
+
+/// What is risked by leaving the endpoint that serves a session, as a share of
+/// what an answer costs in dollars and time: forecasts are not exact to that, and
+/// a session that goes to and fro would keep two caches warm for nothing.
+const TO_AND_FRO: f64 = 0.05;
+/// What another model's answer in the middle of a session is worth less than one
+/// of the model that has served it: it reads its own earlier answers in another's
+/// words. A share of a good answer; an assumption.
+const HANDOFF: f64 = 0.05;
+
+/// What of a session choosing a candidate would leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leaves {
+    /// There is no session, or this endpoint has served it so far.
+    #[default]
+    Nothing,
+    /// Another endpoint of the same model has.
+    Endpoint,
+    /// Another model has.
+    Model,
+}
+
+impl Leaves {
+    /// The share of an answer's dollars and time that leaving is taken to cost.
+    pub(super) fn hesitation(self) -> f64 {
+        if self == Leaves::Nothing { 0.0 } else { TO_AND_FRO }
+    }
+
+    /// The share of a good answer that it costs.
+    pub(super) fn handoff(self) -> f64 {
+        if self == Leaves::Model { HANDOFF } else { 0.0 }
+    }
+}
 
 /// The expected cost of an answer, in USD, as a sum of named terms.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -97,6 +136,7 @@ fn scored(objective: &Objective, candidate: &Candidate) -> Score {
     let waiting = second * facts.seconds();
     let quality = answer * (1.0 - facts.quality);
     let failure = facts.odds() * (second * facts.failure_seconds + answer * LOST);
-    let total = score.cost_usd + waiting + quality + failure + score.switching;
-    Score { waiting, quality, failure, total, ..score }
+    let switching = facts.leaves.hesitation() * (score.cost_usd + waiting) + facts.leaves.handoff() * answer;
+    let total = score.cost_usd + waiting + quality + failure + switching;
+    Score { waiting, quality, failure, switching, total, ..score }
 }

@@ -99,14 +99,8 @@ impl Policy for Merit {
         let output_tokens = self.lengths.expected(request.class, None);
         let offers = listed.iter().map(|number| {
             let member = &self.members[*number];
-            Offer {
-                endpoint: &member.endpoint,
-                model: &self.model,
-                spoken: true,
-                view: member.live.view(input_tokens, request.class, now),
-                output_tokens,
-                warm_tokens: 0.0,
-            }
+            let view = member.live.view(input_tokens, request.class, now);
+            Offer::new(&member.endpoint, &self.model, view, output_tokens)
         });
         let scored = score(&self.objective, gather(&ask, &self.objective, offers));
         let decision = decide(&ask, &self.objective, scored, Draw(self.random.bits()));
@@ -185,7 +179,7 @@ fn rates(offer: &Listed) -> Option<Rates> {
 }
 
 /// Whoever is asked in a replay: nobody.
-fn provider() -> Provider {
+pub(super) fn provider() -> Provider {
     Provider {
         name: "replay".to_owned(),
         dialect: Dialect::OpenAi,
@@ -199,7 +193,8 @@ fn provider() -> Provider {
     }
 }
 
-fn endpoint(id: u32, provider: &Arc<Provider>) -> Endpoint {
+/// The endpoint of that number.
+pub(super) fn endpoint(id: u32, provider: &Arc<Provider>) -> Endpoint {
     Endpoint {
         id: EndpointId(id),
         identity: format!("replay/{id}").into(),
@@ -213,5 +208,6 @@ fn endpoint(id: u32, provider: &Arc<Provider>) -> Endpoint {
         max_output: None,
         quality: 1.0,
         region: None,
+        terms: crate::catalog::Terms::default(),
     }
 }

@@ -50,6 +50,22 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// The bytes of `file`, decompressed if need be.
+pub(super) fn opened(file: &Path) -> Result<Box<dyn Read>, Problem> {
+    let unreadable = |error: std::io::Error| Problem::of(file, error.to_string());
+    let mut buffered = BufReader::new(File::open(file).map_err(unreadable)?);
+    let start = buffered.fill_buf().map_err(unreadable)?;
+    Ok(if start.starts_with(&GZIP) { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) })
+}
+
+/// What is wrong when reading goes on no further.
+pub(super) fn damage(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the compressed file ends too early: it is truncated".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
 /// A table that is read row by row.
 pub struct Table {
     file: PathBuf,
@@ -78,14 +94,7 @@ impl Table {
     /// # Errors
     /// When there is no such file, or it is empty or damaged.
     pub fn open(file: &Path) -> Result<Table, Problem> {
-        let opened = File::open(file).map_err(|error| Problem::of(file, error.to_string()))?;
-        let mut buffered = BufReader::new(opened);
-        let start = buffered.fill_buf().map_err(|error| Problem::of(file, error.to_string()))?;
-        let input: Box<dyn Read> = if start.starts_with(&GZIP) {
-            Box::new(MultiGzDecoder::new(buffered))
-        } else {
-            Box::new(buffered)
-        };
+        let input = opened(file)?;
         let mut table = Table {
             file: file.to_owned(),
             reader: csv::ReaderBuilder::new().from_reader(input),
@@ -171,10 +180,7 @@ impl Table {
 
     fn damaged(&self, error: &csv::Error) -> Problem {
         let message = match error.kind() {
-            csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                "the compressed file ends too early: it is truncated".to_owned()
-            }
-            csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
+            csv::ErrorKind::Io(error) => damage(error),
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                 format!("{len} fields, but the header has {expected_len}")
             }

@@ -1,6 +1,10 @@
 //! What a caller asks of the router: `merit`, OpenRouter's `provider`, headers.
 
+pub mod bounds;
+
 use http::HeaderMap;
+
+pub use bounds::{Bounds, Preferences};
 
 use super::BadRequest;
 use crate::json::{JsonError, Kind, Raw};
@@ -27,6 +31,8 @@ pub struct Control {
     pub objective: Option<String>,
     /// Requests with the same name stay together where that saves money.
     pub session: Option<String>,
+    /// Limits and preferences beside the price.
+    pub bounds: Bounds,
     /// Other names the caller would accept, in order (OpenRouter's `models`).
     pub models: Vec<String>,
 }
@@ -69,13 +75,17 @@ const MOST_NAMES: usize = 64;
 
 impl Control {
     /// Takes over what the headers `x-merit-objective` and `x-merit-max-cost-usd`
-    /// say; they win over the body.
+    /// say; they win over the body. `x-session-id` counts where the body names no
+    /// session.
     ///
     /// # Errors
     /// When one of them cannot be understood.
     pub fn apply_headers(&mut self, headers: &HeaderMap) -> Result<(), BadRequest> {
         if let Some(objective) = text(headers, "x-merit-objective")? {
             self.objective = Some(objective.to_owned());
+        }
+        if self.session.is_none() {
+            self.session = text(headers, "x-session-id")?.map(ToOwned::to_owned);
         }
         if let Some(limit) = text(headers, "x-merit-max-cost-usd")? {
             let limit = limit.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0);
@@ -143,7 +153,7 @@ impl Control {
             }
             "objective" => self.objective = Some(string(path, value)?),
             "session" => self.session = Some(string(path, value)?),
-            _ => return Ok(false),
+            _ => return self.bounds.set(name, path, value),
         }
         Ok(true)
     }

@@ -29,6 +29,8 @@ pub(super) struct Tally {
     pub(super) text: u64,
     /// Tokens of what is not text.
     pub(super) other: u64,
+    /// Whether an answer of the model is among the messages.
+    pub(super) continues: bool,
 }
 
 impl Tally {
@@ -60,7 +62,11 @@ impl Tally {
             self.other += PER_MESSAGE;
             cursor.members(|key, cursor| match key.raw {
                 b"content" => self.content(count, cursor),
-                b"role" | b"tool_call_id" => cursor.value().map(drop).map_err(Into::into),
+                b"role" => {
+                    self.continues |= cursor.value()?.as_str().as_deref() == Some("assistant");
+                    Ok(())
+                }
+                b"tool_call_id" => cursor.value().map(drop).map_err(Into::into),
                 _ => {
                     let value = cursor.value()?;
                     self.count(&value);

@@ -1,11 +1,14 @@
 //! The one pass over a request's bytes.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::control::{Dress, duplicate, names, wrong};
 use super::messages::Tally;
 use super::spans::{Member, Name, Spans};
-use super::{BadRequest, ChatRequest, Control};
+use super::{BadRequest, ChatRequest, Control, Prefix};
 use crate::catalog::Capabilities;
 use crate::json::{Cursor, Key, Kind, Raw};
 
@@ -13,7 +16,7 @@ use crate::json::{Cursor, Key, Kind, Raw};
 const MOST_CHOICES: u64 = 128;
 
 /// The top-level members that are read. Each may be given once.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "model",
     "messages",
     "stream",
@@ -36,6 +39,7 @@ const KNOWN: [&str; 22] = [
     "merit",
     "provider",
     "models",
+    "prompt_cache_key",
 ];
 
 impl ChatRequest {
@@ -75,6 +79,10 @@ struct Reader<'b> {
     merit: Option<Raw<'b>>,
     provider: Option<Raw<'b>>,
     models: Vec<String>,
+    cache_key: Option<String>,
+    /// Where tools and messages stand.
+    tools: Range<usize>,
+    messages: Range<usize>,
 }
 
 impl<'b> Reader<'b> {
@@ -130,7 +138,9 @@ impl<'b> Reader<'b> {
         }
         self.seen |= 1 << known;
         if name == "messages" {
+            let start = cursor.at();
             self.tally.messages(cursor)?;
+            self.messages = start..cursor.at();
             return Ok(None);
         }
         let value = cursor.value()?;
@@ -181,6 +191,7 @@ impl<'b> Reader<'b> {
                     return Err(wrong(name, "an array", value));
                 }
                 self.need_if(value.elements().next().is_some(), Capabilities::TOOLS);
+                self.tools = value.start..value.end();
                 self.tally.count(value);
             }
             "response_format" => {
@@ -195,6 +206,10 @@ impl<'b> Reader<'b> {
             "reasoning_effort" => {
                 let effort = value.as_str().ok_or_else(|| wrong(name, "a string", value))?;
                 self.need_if(effort != "none", Capabilities::REASONING);
+            }
+            // Upstreams judge it; to us it is a name like that of a session.
+            "prompt_cache_key" => {
+                self.cache_key = value.as_str().map(Cow::into_owned).filter(|key| !key.is_empty());
             }
             "logprobs" => self.need_if(value.as_bool() != Some(false), Capabilities::LOGPROBS),
             "top_logprobs" => self.need_if(value.as_u64() != Some(0), Capabilities::LOGPROBS),
@@ -258,6 +273,9 @@ impl<'b> Reader<'b> {
                 Some(value) => return Err(wrong(name, "an object", &value)),
             }
         }
+        control.session = control.session.or(self.cache_key);
+        let part = |range: Range<usize>| body.get(range).unwrap_or_default();
+        let prefix = Prefix::of(&[part(self.tools), part(self.messages)]);
         Ok(ChatRequest {
             model,
             stream: self.stream,
@@ -266,6 +284,8 @@ impl<'b> Reader<'b> {
             n: self.n.unwrap_or(1),
             needs: self.tally.needs,
             input_tokens: self.tally.tokens(),
+            prefix,
+            continues: self.tally.continues,
             control,
             warnings,
             spans: self.spans,

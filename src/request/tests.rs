@@ -19,6 +19,37 @@ fn refusal(result: Result<ChatRequest, BadRequest>) -> (String, Option<String>) 
 }
 
 #[test]
+fn a_session_may_be_named_in_three_ways() {
+    let read = |more: &str, header: Option<&str>| {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
+        let mut request = ChatRequest::read(body.into()).unwrap();
+        let mut headers = http::HeaderMap::new();
+        header.map(|name| headers.insert("x-session-id", name.parse().unwrap()));
+        request.control.apply_headers(&headers).unwrap();
+        request.control.session
+    };
+    assert_eq!(read("", None), None);
+    assert_eq!(read("", Some("h")).as_deref(), Some("h"));
+    assert_eq!(read(r#","prompt_cache_key":"k""#, Some("h")).as_deref(), Some("k"));
+    assert_eq!(read(r#","prompt_cache_key":"k","merit":{"session":"s"}"#, None).as_deref(), Some("s"));
+    assert_eq!(read(r#","prompt_cache_key":null"#, None), None);
+}
+
+#[test]
+fn a_conversation_that_goes_on_is_known_by_its_beginning() {
+    let read = |messages: &str| {
+        ChatRequest::read(format!(r#"{{"messages":[{messages}],"model":"m"}}"#).into()).unwrap()
+    };
+    let first = format!(r#"{{"role":"user","content":"{}"}}"#, "so ".repeat(1000));
+    let before = read(&first);
+    let after =
+        read(&format!(r#"{first},{{"role":"assistant","content":"yes"}},{{"role":"user","content":"and"}}"#));
+    assert!((before.continues, after.continues) == (false, true));
+    let marks = before.prefix.marks().len();
+    assert!(marks > 8 && after.prefix.marks().starts_with(&before.prefix.marks()[..marks - 1]));
+}
+
+#[test]
 fn reads_what_routing_needs() {
     let request = with(
         r#","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"max_completion_tokens":5,"n":2"#,
@@ -127,6 +158,13 @@ fn names_the_field_at_fault() {
         (r#","merit":{"sorrt":"price"}"#, "merit.sorrt"),
         (r#","merit":{"sort":"luck"}"#, "merit.sort"),
         (r#","merit":{"order":[1]}"#, "merit.order[0]"),
+        (r#","merit":{"deadline_ms":0}"#, "merit.deadline_ms"),
+        (r#","merit":{"min_quality":1.5}"#, "merit.min_quality"),
+        (r#","merit":{"ttft":{"probability":0.9}}"#, "merit.ttft"),
+        (r#","merit":{"ttft":{"ms":800,"p":0.9}}"#, "merit.ttft.p"),
+        (r#","merit":{"zdr":1}"#, "merit.zdr"),
+        (r#","provider":{"data_collection":"never"}"#, "provider.data_collection"),
+        (r#","provider":{"preferred_max_latency":{"p51":1}}"#, "provider.preferred_max_latency.p51"),
         (r#","merit":{"max_price":{"input":-1}}"#, "merit.max_price.input"),
         (r#","merit":{"max_cost_usd":1e999}"#, "merit.max_cost_usd"),
         (r#","provider":{"allow_fallbacks":"no"}"#, "provider.allow_fallbacks"),
@@ -160,7 +198,7 @@ fn what_is_read_may_be_given_once() {
 fn reads_both_ways_to_steer() {
     let request = with(
         r#","provider":{"order":["a"],"only":["a","b"],"ignore":["c"],"allow_fallbacks":false,"sort":{"by":"latency"},
-            "max_price":{"prompt":"1.5","completion":2},"data_collection":"deny"},
+            "max_price":{"prompt":"1.5","completion":2},"quantizations":["fp8"],"data_collection":"deny"},
            "merit":{"sort":"quality","objective":"best","session":"s","max_cost_usd":0.25},"models":["x","y"]"#,
     )
     .unwrap();
@@ -175,9 +213,36 @@ fn reads_both_ways_to_steer() {
         objective: Some("best".to_owned()),
         session: Some("s".to_owned()),
         models: vec!["x".to_owned(), "y".to_owned()],
+        bounds: Bounds { no_retention: true, no_training: true, ..Bounds::default() },
     };
     assert_eq!(request.control, expected);
-    assert_eq!(request.warnings, ["provider.data_collection has no effect here"]);
+    assert_eq!(request.warnings, ["provider.quantizations has no effect here"]);
+}
+
+#[test]
+fn reads_limits_and_preferences() {
+    let bounds = |members: &str| with(members).unwrap().control.bounds;
+    let read = bounds(
+        r#","provider":{"zdr":true,"require_parameters":true,"preferred_max_latency":{"p50":1,"p99":5},
+            "preferred_min_throughput":40},
+           "merit":{"deadline_ms":2500,"min_quality":0.4,"ttft":{"ms":800,"probability":0.9},"regions":["eu","us"]}"#,
+    );
+    let expected = Bounds {
+        deadline: Some(std::time::Duration::from_millis(2500)),
+        min_quality: Some(0.4),
+        ttft: Some(crate::catalog::TtftTarget { ms: 800.0, probability: 0.9 }),
+        regions: vec!["eu".to_owned(), "us".to_owned()],
+        no_retention: true,
+        no_training: false,
+        require_parameters: true,
+        preferred: Preferences {
+            max_latency: [Some(1.0), None, None, Some(5.0)],
+            min_throughput: [Some(40.0), None, None, None],
+        },
+    };
+    assert_eq!(read, expected);
+    assert!((bounds(r#","merit":{"ttft":700}"#).ttft.unwrap().probability - 0.95).abs() < 1e-12);
+    assert_eq!(bounds(r#","provider":{"data_collection":"allow"}"#), Bounds::default());
 }
 
 #[test]

@@ -22,8 +22,12 @@ pub(super) struct Prebuilt {
 impl Prebuilt {
     pub(super) fn new(speech: &'static dyn Speech, behaviour: &Behaviour) -> Self {
         let words = texts::words(texts::GOOD.first().copied().unwrap_or_default(), behaviour.words);
-        let consumed =
-            Consumed { prompt_tokens: 100, completion_tokens: words.len() as u64, reasoning_tokens: 0 };
+        let consumed = Consumed {
+            prompt_tokens: 100,
+            completion_tokens: words.len() as u64,
+            reasoning_tokens: 0,
+            cached_tokens: 0,
+        };
         let content = Content { text: words, ..Content::default() };
         let tale = Tale { number: 0, content, consumed, cost_usd: 0.0 };
         let build = |stream| {

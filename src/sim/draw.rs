@@ -68,6 +68,7 @@ pub(super) fn tale(
         prompt_tokens: ask.prompt_bytes.div_ceil(4),
         completion_tokens: reasoning_tokens + count(said, ask.choices),
         reasoning_tokens,
+        cached_tokens: 0,
     };
     let cost_usd = model.map_or(0.0, |model| {
         let tokens = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));

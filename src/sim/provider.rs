@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::behaviour::{BadBehaviour, Behaviour};
 use super::bench::Prebuilt;
+use super::cache::Cache;
 use super::compose::{Brief, compose};
 use super::inbound::Inbound;
 use super::journal::{Ending, Entry, Journal, Sent};
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) journal: Arc<Journal>,
     pub(super) stop: CancellationToken,
     live: Mutex<Live>,
+    cache: Cache,
     busy: AtomicUsize,
     requests: AtomicU64,
     connections: AtomicU64,
@@ -80,6 +82,7 @@ impl Shared {
             journal,
             stop,
             live,
+            cache: Cache::default(),
             busy: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -150,7 +153,10 @@ impl Shared {
         let first = draw::first(&self.spec, &behaviour, &mut rng);
         let gaps = draw::gaps(&self.spec, &behaviour, &mut rng);
         let model = self.spec.models.iter().find(|model| model.name == ask.model);
-        let (tale, good) = draw::tale(ask, &behaviour, model, number, &mut rng);
+        let (mut tale, good) = draw::tale(ask, &behaviour, model, number, &mut rng);
+        if self.spec.cache {
+            tale.consumed.cached_tokens = self.cache.read(&inbound.body, tale.consumed.prompt_tokens);
+        }
         let consumed = tale.consumed;
         let script = compose(Brief {
             speech: self.speech,

@@ -34,6 +34,8 @@ pub struct ProviderSpec {
     pub key: Option<String>,
     /// Requests it works on at a time; more are answered with 429 and `retry-after: 1`.
     pub slots: usize,
+    /// Whether it has a prompt cache, which forgets nothing (openai dialect).
+    pub cache: bool,
     /// How fast it is.
     pub timing: Timing,
     /// What it does when nothing else is said.
@@ -52,6 +54,7 @@ impl Default for ProviderSpec {
             dialect: Dialect::OpenAi,
             key: None,
             slots: usize::MAX,
+            cache: false,
             timing: Timing::default(),
             default: Behaviour { name: "normal".to_owned(), ..Behaviour::default() },
             mix: Vec::new(),

@@ -48,6 +48,8 @@ pub struct Consumed {
     pub completion_tokens: u64,
     /// Reasoning among them.
     pub reasoning_tokens: u64,
+    /// Of the prompt, what was in the cache.
+    pub cached_tokens: u64,
 }
 
 /// One tool call.

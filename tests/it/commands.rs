@@ -275,6 +275,8 @@ fn wrong_usage_and_what_is_not_built_have_their_codes() -> Fallible<()> {
         (&["serve", "--nonsense"], 64),
         (&["check", "--set", "nonsense"], 64),
         (&["replay", "market"], 64),
+        (&["replay", "cache"], 64),
+        (&["replay", "cache", "--trace", "none.jsonl"], 64),
         (&["replay", "quality", "--prompts", "a.csv"], 69),
         (&["usage", "--by", "model"], 69),
         (&["top"], 69),

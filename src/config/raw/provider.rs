@@ -69,6 +69,9 @@ pub struct Provider {
     pub quirks: Vec<Quirk>,
     /// Limits on waiting.
     pub timeouts: Timeouts,
+    /// How long the beginning of a prompt stays in its cache after the last use;
+    /// 5m when absent.
+    pub cache_lasts: Option<Span>,
     /// Price of the models that state none here; before the price book's.
     pub price: Option<Price>,
     /// What it offers.
@@ -151,6 +154,11 @@ pub struct Model {
     pub quality: Option<f64>,
     /// Where it runs, for filters.
     pub region: Option<String>,
+    /// Whether prompts or answers are kept after the request, for filters; unknown
+    /// when absent, which filters take for a yes.
+    pub retention: Option<bool>,
+    /// Whether models may be trained on them; likewise.
+    pub training: Option<bool>,
 }
 
 /// The same prices stand in a model's table and in each of its tiers.

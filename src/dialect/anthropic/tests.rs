@@ -88,5 +88,6 @@ fn endpoint(upstream: &str) -> Endpoint {
         max_output: None,
         quality: 0.5,
         region: None,
+        terms: crate::catalog::Terms::default(),
     }
 }

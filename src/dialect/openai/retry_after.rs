@@ -77,7 +77,7 @@ fn seconds(text: &str) -> Option<Duration> {
 
 /// `1s`, `6m0s`, `2m59.56s`, `120ms`, `1h2m`, or a plain number of seconds.
 /// Numbers that can only be a date are none of these.
-fn duration(text: &str) -> Option<Duration> {
+pub(in crate::dialect) fn duration(text: &str) -> Option<Duration> {
     if let Some(wait) = seconds(text) {
         return (wait < LONGEST * 365).then_some(wait);
     }
@@ -105,7 +105,7 @@ fn duration(text: &str) -> Option<Duration> {
 
 /// A moment: an HTTP date, RFC 3339 in UTC, or seconds or milliseconds since
 /// 1970; as seen from `date`. A moment that has passed is no wait at all.
-fn until(text: &str, date: Option<&str>) -> Option<Duration> {
+pub(in crate::dialect) fn until(text: &str, date: Option<&str>) -> Option<Duration> {
     let now = httpdate::parse_http_date(date?).ok()?;
     let at = httpdate::parse_http_date(text).ok().or_else(|| epoch(text)).or_else(|| rfc3339(text))?;
     Some(at.duration_since(now).unwrap_or_default())

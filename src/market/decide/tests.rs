@@ -1,9 +1,9 @@
 use super::*;
-use crate::books::{Circuit, Resting, Why};
-use crate::catalog::{Capabilities, MaxPrice, TtftTarget};
-use crate::market::explain;
+use crate::books::{Circuit, Forecast, Left, Resting, Why};
+use crate::catalog::{Capabilities, MaxPrice, Terms, TtftTarget};
 use crate::market::samples::{balanced, codes, decided, expected, forecast, names, sample};
-use crate::request::Control;
+use crate::market::{Leaves, explain};
+use crate::request::{Bounds, Control, Preferences};
 use crate::units::PicoUsd;
 
 fn control(change: impl FnOnce(&mut Control)) -> Control {
@@ -74,6 +74,8 @@ fn every_constraint_has_its_code() {
         view: sample.view,
         output_tokens: 50.0,
         warm_tokens: 0.0,
+        leaves: crate::market::Leaves::Nothing,
+        understands: true,
     });
     let gathered = crate::market::gather(&ask, &objective, offers);
     let decision = decide(&ask, &objective, crate::market::score(&objective, gathered), Draw(1));
@@ -84,6 +86,108 @@ fn every_constraint_has_its_code() {
     assert_eq!(decision.rejects[0].reject.to_string(), "it lacks tools");
     assert_eq!(decision.emptiness(), Some(Emptiness::Lasting));
     assert_eq!(decision.margin_usd, None);
+}
+
+#[test]
+fn data_policy_and_region_are_kept_and_the_unknown_is_a_no() {
+    let terms = |id, region: Option<&str>, retention, training| {
+        sample(id, 1.0).with(|endpoint| {
+            endpoint.region = region.map(ToOwned::to_owned);
+            endpoint.terms = Terms { retention, training, ..Terms::default() };
+        })
+    };
+    let market = [
+        terms(0, Some("eu-west-1"), Some(false), Some(false)),
+        terms(1, Some("europe"), Some(true), Some(false)),
+        terms(2, None, None, None),
+    ];
+    let left = |bounds: Bounds| {
+        let decision = decided(&balanced(), &market, &control(|control| control.bounds = bounds), 0);
+        (names(&decision).join(" "), codes(&decision).join(" "))
+    };
+    let bounds = Bounds { regions: listed(&["eu"]), ..Bounds::default() };
+    assert_eq!(left(bounds), ("p0/m".into(), "region region".into()));
+    let bounds = Bounds { no_retention: true, ..Bounds::default() };
+    assert_eq!(left(bounds), ("p0/m".into(), "retention retention".into()));
+    let bounds = Bounds { no_training: true, ..Bounds::default() };
+    assert_eq!(left(bounds).1, "training");
+    let bounds = Bounds { require_parameters: true, ..Bounds::default() };
+    assert_eq!(left(bounds).1, "", "all of them understand it");
+}
+
+#[test]
+fn the_constrained_objective_is_the_cheapest_that_keeps_it_or_infeasible() {
+    let fast = |id, price| sample(id, price).seen(|view| view.ttft = forecast(0.2, 0.0));
+    let market = [
+        sample(0, 0.1).seen(|view| view.ttft = forecast(4.0, 0.0)),
+        fast(1, 1.0),
+        fast(2, 2.0),
+        fast(3, 0.5).with(|endpoint| endpoint.quality = 0.3),
+    ];
+    let objective = Objective::preset("cheapest").unwrap();
+    let asked = |ms, quality| {
+        let bounds = Bounds {
+            ttft: Some(TtftTarget { ms, probability: 0.95 }),
+            min_quality: Some(quality),
+            ..Bounds::default()
+        };
+        decided(&objective, &market, &control(|control| control.bounds = bounds), 0)
+    };
+    let decision = asked(800.0, 0.5);
+    assert_eq!((names(&decision)[0], codes(&decision)), ("p1/m", vec!["ttft", "min_quality"]));
+    assert!(decision.infeasible().is_empty());
+    let none = asked(1.0, 0.5);
+    assert_eq!(none.emptiness(), Some(Emptiness::Lasting));
+    assert_eq!(none.infeasible().into_iter().collect::<Vec<_>>(), [("min_quality", 1), ("ttft", 3)]);
+}
+
+#[test]
+fn a_deadline_leaves_who_keeps_it_in_nine_of_ten() {
+    let market = [sample(0, 0.1).seen(|view| view.itl = forecast(0.5, 0.0)), sample(1, 1.0)];
+    let within = |seconds| {
+        let deadline = Some(Duration::from_secs(seconds));
+        decided(&balanced(), &market, &control(|control| control.bounds.deadline = deadline), 0)
+    };
+    assert_eq!((names(&within(10)), codes(&within(10))), (vec!["p1/m"], vec!["deadline"]));
+    assert_eq!(codes(&within(1)), ["deadline", "deadline"]);
+    assert!(codes(&within(1000)).is_empty());
+}
+
+#[test]
+fn preferences_put_nobody_out_but_the_slow_behind() {
+    let market = [
+        sample(0, 0.1).seen(|view| view.ttft = forecast(3.0, 0.0)),
+        sample(1, 5.0),
+        sample(2, 0.1).seen(|view| view.itl = forecast(0.2, 0.0)),
+        sample(3, 0.2).seen(|view| view.ttft = Forecast { samples: 0.0, ..forecast(9.0, 0.0) }),
+    ];
+    let preferred = Preferences {
+        max_latency: [None, None, Some(2.0), None],
+        min_throughput: [Some(20.0), None, None, None],
+    };
+    for draw in 0..50 {
+        let decision =
+            decided(&balanced(), &market, &control(|control| control.bounds.preferred = preferred), draw);
+        let mut names = names(&decision);
+        names[..2].sort_unstable();
+        names[2..].sort_unstable();
+        assert_eq!(names, ["p1/m", "p3/m", "p0/m", "p2/m"], "whoever is not measured is not held back");
+    }
+}
+
+#[test]
+fn who_has_no_headroom_left_is_spared_while_others_are_there() {
+    let left = |id, tokens| {
+        let left =
+            Left { requests: None, tokens: Some(tokens), most_tokens: 1e6, until: Duration::from_secs(9) };
+        sample(id, 1.0).seen(|view| view.left = Some(left))
+    };
+    let decision =
+        decided(&balanced(), &[left(0, 900.0), sample(1, 9.0), left(2, 9000.0)], &Control::default(), 0);
+    assert_eq!((names(&decision), codes(&decision)), (vec!["p2/m", "p1/m"], vec!["headroom"]));
+    assert!(!decision.rejects[0].reject.lasts());
+    let alone = decided(&balanced(), &[left(0, 0.0)], &Control::default(), 0);
+    assert!(alone.candidates[0].facts.last_resort);
 }
 
 #[test]
@@ -204,7 +308,13 @@ fn the_uncertain_are_explored_but_not_for_a_deadline_or_a_warm_cache() {
     assert!(!Explore::of(&hurried, &decision.candidates).is_on());
     let mut warm = decision.candidates.clone();
     warm[0].facts.warm_tokens = 100.0;
-    assert!(!Explore::of(&Ask::blank(&control), &warm).is_on());
+    assert!(Explore::of(&Ask::blank(&control), &warm).is_on(), "many requests may begin alike");
+    let conversation = Ask { continues: true, ..Ask::blank(&control) };
+    assert!(!Explore::of(&conversation, &warm).is_on());
+    assert!(Explore::of(&conversation, &decision.candidates).is_on());
+    let mut session = decision.candidates.clone();
+    session[1].facts.leaves = Leaves::Endpoint;
+    assert!(!Explore::of(&Ask::blank(&control), &session).is_on());
 }
 
 #[test]

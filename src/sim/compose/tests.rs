@@ -14,7 +14,8 @@ use crate::sim::texts;
 fn script(behaviour: &str, stream: bool) -> Script {
     let behaviour: Behaviour = behaviour.parse().unwrap();
     let content = Content { text: texts::words(texts::GOOD[0], Some(20)), ..Content::default() };
-    let consumed = Consumed { prompt_tokens: 5, completion_tokens: 20, reasoning_tokens: 0 };
+    let consumed =
+        Consumed { prompt_tokens: 5, completion_tokens: 20, reasoning_tokens: 0, cached_tokens: 0 };
     compose(Brief {
         speech: speech(Dialect::OpenAi).unwrap(),
         ask: &Ask { model: "m".to_owned(), stream, include_usage: true, choices: 1, ..Ask::default() },

@@ -236,7 +236,7 @@ fn finish(candidate: &mut Value, tale: &Tale, behaviour: &Behaviour) {
 
 /// The usage stated; thoughts are counted apart. `None` when none is.
 fn usage(consumed: &Consumed, behaviour: &Behaviour) -> Option<Value> {
-    let Consumed { prompt_tokens, completion_tokens, reasoning_tokens } = *consumed;
+    let Consumed { prompt_tokens, completion_tokens, reasoning_tokens, .. } = *consumed;
     let figure = |honest: u64| match behaviour.usage {
         Statement::Honest | Statement::Missing | Statement::Null => json!(honest),
         Statement::Negative => json!(-1),

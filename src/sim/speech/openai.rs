@@ -337,7 +337,7 @@ fn message(tale: &Tale, behaviour: &Behaviour) -> Value {
 
 /// The usage stated; `None` when none is.
 fn usage(tale: &Tale, behaviour: &Behaviour) -> Option<Value> {
-    let Consumed { prompt_tokens, completion_tokens, reasoning_tokens } = tale.consumed;
+    let Consumed { prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens } = tale.consumed;
     let apart = if behaviour.has(Quirk::ReasoningApart) { reasoning_tokens } else { 0 };
     let figure = |honest: u64| match behaviour.usage {
         Statement::Honest | Statement::Missing | Statement::Null => json!(honest),
@@ -350,7 +350,7 @@ fn usage(tale: &Tale, behaviour: &Behaviour) -> Option<Value> {
         "prompt_tokens": figure(prompt_tokens),
         "completion_tokens": figure(completion_tokens - apart),
         "total_tokens": figure(prompt_tokens + completion_tokens),
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
     });
     if behaviour.has(Quirk::CostInUsage) {

@@ -61,11 +61,13 @@ pub(crate) fn configured(provider: &Provider) -> String {
         let _ = writeln!(text, "key = \"{key}\"");
     }
     for model in &spec.models {
+        let cached =
+            model.price.cached_input.map(|usd| format!(", cached_input = {usd:?}")).unwrap_or_default();
         let (price, quality, context) = (&model.price, model.quality, model.context);
         let _ = writeln!(
             text,
-            "[[providers.{}.models]]\nname = \"{}\"\ncontext = {context}\nquality = {quality:?}\nprice = {{ input = {:?}, output = {:?} }}",
-            spec.name, model.name, price.input, price.output
+            "[[providers.{}.models]]\nname = \"{}\"\ncontext = {context}\nquality = {quality:?}\nprice = {{ input = {:?}, output = {:?}{} }}",
+            spec.name, model.name, price.input, price.output, cached
         );
     }
     text
