@@ -139,7 +139,7 @@ pub fn run() -> ExitCode {
         Some(Command::Providers(address)) => providers::run(address, source, &environment),
         Some(Command::Sim(command)) => command.run(),
         Some(Command::Healthcheck(command)) => command.run(source, &environment),
-        Some(Command::Replay(command)) => command.run(),
+        Some(Command::Replay(command)) => command.run(source, &environment),
         Some(Command::Customers(later)) => later.run("customers"),
         Some(Command::Usage(later)) => later.run("usage"),
         Some(Command::Ledger(later)) => later.run("ledger"),

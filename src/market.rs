@@ -8,11 +8,13 @@
 //! failing. No term depends on the other candidates, so an endpoint that is
 //! added or removed never changes the order of the others.
 
+pub mod again;
 pub mod cost;
 pub mod decide;
 pub mod explain;
 pub mod explore;
 pub mod gather;
+pub mod kept;
 mod lateness;
 pub mod objective;
 pub mod reject;
@@ -28,6 +30,7 @@ mod story;
 pub use decide::{Decision, Emptiness, decide};
 pub use explain::{Explanation, explain};
 pub use explore::{Draw, Explore};
-pub use gather::{Ask, Candidate, Facts, Gathered, Offer, gather};
+pub use gather::{Ask, Candidate, Evidence, Facts, Gathered, Offer, gather};
+pub use kept::Kept;
 pub use reject::{Reject, Rejected};
 pub use score::{Leaves, Score, Scored, score};

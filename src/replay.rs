@@ -9,6 +9,8 @@
 
 pub mod cache;
 pub mod curve;
+pub mod decisions;
+pub mod generate;
 pub mod grid;
 pub mod history;
 pub mod market;

@@ -38,8 +38,9 @@ pub async fn explain(
 async fn explained(app: &App, query: &str, headers: &HeaderMap, body: Body) -> Result<Value, Error> {
     let generation = app.generation();
     let mut request = chat::read(&generation, headers, body).await?;
-    if let Some(objective) = query.split('&').find_map(|part| part.strip_prefix("objective=")) {
-        request.control.objective = Some(objective.to_owned());
+    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "objective");
+    if let Some((_, objective)) = asked {
+        request.control.objective = Some(objective.into_owned());
     }
     let caller = Arc::clone(&generation.anonymous);
     let named = wanted::find(&generation, &caller, &request)?;
@@ -55,7 +56,7 @@ async fn explained(app: &App, query: &str, headers: &HeaderMap, body: Body) -> R
         "route": named.name,
         "objective": named.objective,
         "input_tokens": request.input_tokens,
-        "decision": serde_json::to_value(explanation).unwrap_or_default(),
+        "decision": explanation.json(),
         "would_send": would_send(&generation, &request, &decision),
         "generation": generation.number,
     }))

@@ -59,9 +59,9 @@ fn shown(record: &Record, caller: &Caller) -> Value {
 #[must_use]
 pub fn whole(record: &Record) -> Value {
     let mut value = serde_json::to_value(record).unwrap_or_default();
-    if let (Some(decision), Some(members)) = (&record.decision, value.as_object_mut()) {
-        let explanation = market::explain(decision, &record.catalog);
-        members.insert("decision".to_owned(), serde_json::to_value(explanation).unwrap_or_default());
+    if let (Some(decision), Some(members)) = (record.decided(), value.as_object_mut()) {
+        let explanation = market::explain(&decision, &record.catalog);
+        members.insert("decision".to_owned(), explanation.json());
     }
     value
 }

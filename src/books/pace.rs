@@ -170,6 +170,7 @@ impl Pace {
             variance_ln: known + level.variance,
             spread: (level.variance + LOAD_EXPLORED * load).sqrt(),
             samples: chance.samples(),
+            age: now.saturating_sub(self.at).as_secs_f64(),
         };
         (forecast, chance.noise())
     }

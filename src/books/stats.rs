@@ -28,6 +28,9 @@ pub struct Forecast {
     pub spread: f64,
     /// Samples behind it, discounted; 0 is pure assumption.
     pub samples: f64,
+    /// Seconds since the endpoint was last measured or published of; without
+    /// meaning where there are no samples.
+    pub age: f64,
 }
 
 impl Forecast {

@@ -1,6 +1,7 @@
 //! `merit replay`: what the decision rule would have saved.
 
 mod cache;
+pub mod decisions;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,16 +9,17 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Later, USAGE, complain, say};
+use super::{Later, Source, USAGE, complain, say};
+use crate::config::Environment;
 use crate::replay::world::Recipe;
-use crate::replay::{Figures, Problem, Settings, history, market, trace};
+use crate::replay::{Figures, Problem, Settings, generate, history, market, trace};
 
 /// `merit replay`.
 #[derive(Debug, Subcommand)]
 pub enum Replay {
     /// Recorded prices, times and outages of the endpoints of several models
     #[command(
-        after_help = "Example: merit replay market --endpoints endpoints_daily.csv.gz --trace conversation.csv.gz --trace code.csv.gz --usd-per-second 2e-4"
+        after_help = "Example: merit replay market --generate\nExample: merit replay market --endpoints endpoints_daily.csv.gz --trace conversation.csv.gz --trace code.csv.gz --usd-per-second 2e-4"
     )]
     Market(Market),
     /// Recorded prompts and how well models did (not built yet)
@@ -26,20 +28,23 @@ pub enum Replay {
     /// A trace of prompts with common beginnings, over several endpoints
     #[command(after_help = "Example: merit replay cache --trace trace.jsonl.gz --endpoints 8")]
     Cache(cache::Cache),
-    /// Recorded decisions under another objective (not built yet)
-    #[command(after_help = "Example: merit replay decisions")]
-    Decisions(Later),
+    /// Recorded decisions under another objective or configuration
+    #[command(after_help = "Example: merit replay decisions data/decisions.jsonl --objective fastest")]
+    Decisions(decisions::Decisions),
 }
 
 /// `merit replay market`.
 #[derive(Debug, Args)]
 pub struct Market {
     /// Daily rows of endpoints (CSV, may be gzipped): see docs/replay.md
-    #[arg(long, value_name = "FILE")]
-    endpoints: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "generate")]
+    endpoints: Option<PathBuf>,
     /// A trace of requests (CSV, may be gzipped); each file is a class of task
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "generate")]
     trace: Vec<PathBuf>,
+    /// A made-up market with the moments of the recorded one, where no files are given
+    #[arg(long)]
+    generate: bool,
     /// What a second of waiting is worth (USD)
     #[arg(long, value_name = "USD", default_value_t = 2e-4, value_parser = amount)]
     usd_per_second: f64,
@@ -91,12 +96,12 @@ fn share(text: &str) -> Result<f64, String> {
 
 impl Replay {
     /// Runs the command.
-    pub fn run(&self) -> ExitCode {
+    pub fn run(&self, source: &Source, environment: &Environment) -> ExitCode {
         match self {
             Replay::Market(market) => market.run(),
             Replay::Quality(later) => later.run("replay quality"),
             Replay::Cache(cache) => cache.run(),
-            Replay::Decisions(later) => later.run("replay decisions"),
+            Replay::Decisions(decisions) => decisions.run(source, environment),
         }
     }
 }
@@ -117,13 +122,20 @@ impl Market {
     }
 
     fn figures(&self) -> Result<Vec<Figures>, Problem> {
-        let mut history = history::read(&self.endpoints)?;
-        let trace = trace::read(&self.trace)?;
+        let mut history = match &self.endpoints {
+            Some(file) => history::read(file)?,
+            None => generate::history(self.seed),
+        };
+        let trace = match self.trace.is_empty() {
+            true => generate::trace(self.seed),
+            false => trace::read(&self.trace)?,
+        };
         for name in &self.models {
             if !history.models.iter().any(|model| model.name == *name) {
                 let known: Vec<&str> = history.models.iter().map(|model| &*model.name).collect();
                 let message = format!("no model {name} with enough data; there are {}", known.join(", "));
-                return Err(Problem::of(&self.endpoints, message));
+                let file = self.endpoints.clone().unwrap_or_else(|| "--models".into());
+                return Err(Problem::of(&file, message));
             }
         }
         history.models.retain(|model| self.models.is_empty() || self.models.contains(&model.name));

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::ticket::{AttemptRecord, Ticket, milliseconds};
 use crate::catalog::Catalog;
 use crate::catalog::Provider;
-use crate::market::Decision;
+use crate::market::{self, Decision};
 use crate::telemetry::log::{Entry, Log};
 use crate::telemetry::metrics::OTHER;
 use crate::units::NanoUsd;
@@ -76,7 +76,7 @@ pub struct Record {
     pub generation: u64,
     /// Why these candidates in this order.
     #[serde(skip)]
-    pub decision: Option<Arc<Decision>>,
+    pub decision: Option<market::Kept>,
     /// The generation in which it was decided: its ids mean nothing in another.
     #[serde(skip)]
     pub catalog: Arc<Catalog>,
@@ -127,9 +127,17 @@ impl Record {
             cost_usd: served.and_then(|served| served.cost),
             stated_cost_usd: served.and_then(|served| served.stated),
             generation: ticket.fleet.generation,
-            decision: ticket.decision.take(),
+            decision: ticket.decision.take().map(|made| market::Kept::of(&made, &ticket.fleet.catalog)),
             catalog: Arc::clone(&ticket.fleet.catalog),
         }
+    }
+}
+
+impl Record {
+    /// Why these candidates in this order: decided again.
+    #[must_use]
+    pub fn decided(&self) -> Option<Decision> {
+        self.decision.as_ref().map(|kept| kept.decision(&self.catalog))
     }
 }
 
@@ -273,14 +281,14 @@ pub struct Whole<'r> {
     #[serde(flatten)]
     pub record: &'r Record,
     /// Why.
-    pub decision: Option<&'r Decision>,
+    pub decision: Option<Decision>,
 }
 
 impl<'r> Whole<'r> {
     /// Both parts of a record.
     #[must_use]
     pub fn of(record: &'r Record) -> Self {
-        Whole { record, decision: record.decision.as_deref() }
+        Whole { record, decision: record.decided() }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::explore::{Draw, Explore, spent};
-use super::gather::{Ask, Candidate, Gathered};
+use super::gather::{Ask, Candidate};
 use super::reject::Rejected;
 use super::score::Scored;
 use crate::catalog::Objective;
@@ -31,6 +31,10 @@ pub struct Decision {
     /// Whether the caller's own `order` or `sort` was followed; chance has no
     /// say then.
     pub by_caller: bool,
+    /// The caller's own dimension to sort by.
+    pub sort: Option<Sort>,
+    /// How many answers were asked for.
+    pub choices: u32,
     /// Whether the first candidate was chosen in order to learn.
     pub explored: bool,
     /// Who can serve the request, in the order of the catalog.
@@ -102,16 +106,27 @@ impl Decision {
     #[must_use]
     pub fn propensity(&self, redraws: u32) -> f64 {
         let Some(first) = self.order.first() else { return 0.0 };
-        if self.by_caller {
-            return 1.0;
-        }
-        let same = (0..redraws).filter(|n| {
-            let draw = self.draw.nth(u64::from(*n));
-            choose(&self.objective, &self.candidates, &self.mean_order, self.explore, draw).index == *first
-        });
+        self.propensities(redraws).get(*first as usize).copied().unwrap_or_default()
+    }
+
+    /// The same for every candidate: they sum to 1, unless there is none.
+    #[must_use]
+    pub fn propensities(&self, redraws: u32) -> Vec<f64> {
+        let Some(first) = self.order.first() else { return Vec::new() };
         // The draw that was made counts too: what happened is never impossible.
-        let same = u32::try_from(same.count()).unwrap_or(redraws) + 1;
-        f64::from(same) / f64::from(redraws + 1)
+        let mut times = vec![0_u32; self.candidates.len()];
+        let mut count = |index: u32| {
+            if let Some(times) = times.get_mut(index as usize) {
+                *times += 1;
+            }
+        };
+        count(*first);
+        let redraws = if self.by_caller { 0 } else { redraws };
+        for n in 0..redraws {
+            let draw = self.draw.nth(u64::from(n));
+            count(choose(&self.objective, &self.candidates, &self.mean_order, self.explore, draw).index);
+        }
+        times.into_iter().map(|times| f64::from(times) / f64::from(redraws + 1)).collect()
     }
 }
 
@@ -145,6 +160,8 @@ pub fn decide(ask: &Ask<'_>, objective: &Objective, scored: Scored, draw: Draw) 
         draw,
         explore,
         by_caller,
+        sort: ask.control.sort,
+        choices: ask.choices,
         explored,
         candidates,
         order,
@@ -241,14 +258,6 @@ fn margin(candidates: &[Candidate], order: &[u32], mean_order: &[u32]) -> Option
     let total = |index: &u32| candidates.get(*index as usize).map(|candidate| candidate.score.total);
     let runner_up = mean_order.iter().find(|index| *index != first)?;
     Some(total(runner_up)? - total(first)?)
-}
-
-/// Lets a decision be made again: under another objective, or to check that it
-/// comes out the same.
-impl From<Decision> for Gathered {
-    fn from(decision: Decision) -> Self {
-        Gathered { candidates: decision.candidates, rejects: decision.rejects }
-    }
 }
 
 #[cfg(test)]

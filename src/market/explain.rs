@@ -1,10 +1,16 @@
 //! Why a decision is what it is: term by term, with what would have changed it.
 
-use serde::Serialize;
+pub mod flips;
+pub mod terms;
 
+use serde::Serialize;
+use serde_json::Value;
+
+use self::flips::{Flip, flips};
+use self::terms::{Term, terms};
 use super::decide::Decision;
 use super::gather::{Candidate, Facts};
-use super::score::{LOST, Score};
+use super::score::Score;
 use crate::catalog::{Catalog, Endpoint, EndpointId, Objective, PriceSource};
 
 /// Draws from which the probability of the choice is estimated.
@@ -25,6 +31,8 @@ pub struct Explanation<'d> {
     pub margin_usd: Option<f64>,
     /// The winner against the runner-up.
     pub against_runner_up: Option<Against>,
+    /// What would have made somebody else the best.
+    pub flips: Vec<Flip<'d>>,
     /// Whether the winner was chosen in order to learn.
     pub explored: bool,
     /// The probability with which it was chosen.
@@ -62,8 +70,14 @@ pub struct Explained<'d> {
     pub price_source: Option<&'d PriceSource>,
     /// Expected seconds until the answer is complete.
     pub seconds: f64,
+    /// How much worse it is expected to be than the best (USD).
+    pub behind_usd: f64,
+    /// The probability with which it was to be tried first.
+    pub propensity: f64,
     /// What its answer is expected to cost, term by term (USD).
     pub score: Score,
+    /// The same, each with its interval and what it rests on.
+    pub terms: Vec<Term>,
     /// What that was computed from.
     pub facts: Facts,
 }
@@ -86,6 +100,17 @@ pub fn explain<'d>(decision: &'d Decision, catalog: &'d Catalog) -> Explanation<
     let others = decision.mean_order.iter().filter_map(|index| decision.candidates.get(*index as usize));
     let runner_up = others.into_iter().find(|other| winner.is_some_and(|winner| winner.id != other.id));
     let against = winner.zip(runner_up).map(|(winner, other)| against(&decision.objective, winner, other));
+    let shares = decision.propensities(REDRAWS);
+    let best = decision.candidates.iter().map(|one| one.score.total).fold(f64::INFINITY, f64::min);
+    let candidates = decision.order.iter().filter_map(|index| {
+        let candidate = decision.candidates.get(*index as usize)?;
+        Some(Explained {
+            behind_usd: candidate.score.total - best,
+            propensity: shares.get(*index as usize).copied().unwrap_or_default(),
+            terms: terms(&decision.objective, decision.choices, candidate),
+            ..explained(candidate, catalog)
+        })
+    });
     Explanation {
         objective: &decision.objective,
         class: decision.class,
@@ -93,9 +118,15 @@ pub fn explain<'d>(decision: &'d Decision, catalog: &'d Catalog) -> Explanation<
         runner_up: runner_up.map(|other| &*other.endpoint),
         margin_usd: decision.margin_usd,
         against_runner_up: against,
+        flips: flips(decision),
         explored: decision.explored,
-        propensity: decision.propensity(REDRAWS),
-        candidates: decision.ranked().map(|candidate| explained(candidate, catalog)).collect(),
+        propensity: decision
+            .order
+            .first()
+            .and_then(|first| shares.get(*first as usize))
+            .copied()
+            .unwrap_or(0.0),
+        candidates: candidates.collect(),
         rejects: decision
             .rejects
             .iter()
@@ -105,6 +136,29 @@ pub fn explain<'d>(decision: &'d Decision, catalog: &'d Catalog) -> Explanation<
                 message: rejected.reject.to_string(),
             })
             .collect(),
+    }
+}
+
+impl Explanation<'_> {
+    /// The explanation as it is shown: with no more digits than are known.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        tidy(&mut value);
+        value
+    }
+}
+
+/// Leaves seven digits of every number that is not whole.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let short = number.as_f64().and_then(|number| format!("{number:.6e}").parse().ok());
+            *value = short.map_or(Value::Null, |short: f64| short.into());
+        }
+        Value::Array(values) => values.iter_mut().for_each(tidy),
+        Value::Object(members) => members.values_mut().for_each(tidy),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -120,7 +174,10 @@ fn explained<'d>(candidate: &'d Candidate, catalog: &'d Catalog) -> Explained<'d
         model,
         price_source: found.and_then(|found| found.price_source.as_ref()),
         seconds: candidate.facts.seconds(),
+        behind_usd: 0.0,
+        propensity: 0.0,
         score: candidate.score,
+        terms: Vec::new(),
         facts: candidate.facts,
     }
 }
@@ -129,9 +186,7 @@ fn explained<'d>(candidate: &'d Candidate, catalog: &'d Catalog) -> Explained<'d
 /// candidates cost the same follows from the difference of their terms.
 fn against(objective: &Objective, winner: &Candidate, other: &Candidate) -> Against {
     let (ours, theirs) = (&winner.facts, &other.facts);
-    let moved = |facts: &Facts| 1.0 + facts.leaves.hesitation();
-    let seconds = |facts: &Facts| moved(facts) * facts.seconds() + facts.odds() * facts.failure_seconds;
-    let shortfall = |facts: &Facts| 1.0 - facts.quality + facts.odds() * LOST + facts.leaves.handoff();
+    let (seconds, shortfall) = (Facts::seconds_with_failures, Facts::shortfall_with_failures);
     let (time, good) = (seconds(theirs) - seconds(ours), shortfall(theirs) - shortfall(ours));
     let gap = other.score.total - winner.score.total;
     let flips = |rate: f64, slope: f64| {

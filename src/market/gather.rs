@@ -162,6 +162,21 @@ pub struct Facts {
     pub behind: bool,
     /// It is unwell; it is a candidate only because all others are too.
     pub last_resort: bool,
+    /// What the other expectations rest on.
+    pub evidence: Evidence,
+}
+
+/// What expectations rest on, beside [`Facts::samples`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Samples of the time between tokens, discounted.
+    pub itl: f64,
+    /// Attempts behind `success`, discounted.
+    pub attempts: f64,
+    /// Judgements of the model behind `quality`.
+    pub judgements: f64,
+    /// Seconds since a time was last measured; without meaning where none was.
+    pub age: f64,
 }
 
 /// An endpoint that can serve a request.
@@ -298,6 +313,12 @@ fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
         worst_cost_usd: 0.0,
         behind: is_behind(&ask.control.bounds.preferred, view),
         last_resort: false,
+        evidence: Evidence {
+            itl: view.itl.samples,
+            attempts: view.risk.attempts,
+            judgements: f64::from(view.quality.judgements()),
+            age: view.ttft.age,
+        },
     }
 }
 

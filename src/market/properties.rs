@@ -5,9 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::samples::{Sample, balanced, decided, expected, forecast, sample};
-use super::{Ask, Decision, Leaves, decide, score};
-use crate::catalog::{EndpointId, Objective, TtftTarget};
-use crate::request::{Bounds, Control};
+use super::{Decision, Kept, Leaves};
+use crate::catalog::{Catalog, EndpointId, Objective, TtftTarget};
+use crate::request::{Bounds, Control, Sort};
 use crate::units::{PicoUsd, Rates};
 
 prop_compose! {
@@ -40,6 +40,30 @@ fn objective() -> impl Strategy<Value = Objective> {
 fn total(objective: &Objective, sample: &Sample) -> f64 {
     let decision = decided(objective, std::slice::from_ref(sample), &Control::default(), 0);
     decision.candidates[0].score.total
+}
+
+/// What a caller may say about the order.
+fn control() -> impl Strategy<Value = Control> {
+    let sort = prop_oneof![
+        4 => Just(None),
+        1 => prop::sample::select(vec![Sort::Price, Sort::Latency, Sort::Throughput, Sort::Quality]).prop_map(Some),
+    ];
+    let order = prop_oneof![
+        4 => Just(Vec::new()),
+        1 => prop::collection::vec((0..9_u32).prop_map(|id| format!("p{id}")), 1..4),
+    ];
+    (sort, order, prop::option::of(any::<bool>())).prop_map(|(sort, order, allow_fallbacks)| Control {
+        sort,
+        order,
+        allow_fallbacks,
+        ..Control::default()
+    })
+}
+
+/// The catalog that `market` is offered by.
+fn catalog(market: &[Sample]) -> Catalog {
+    let endpoints = (0_u32..).zip(market).map(|(id, _)| Arc::into_inner(sample(id, 1.0).endpoint).unwrap());
+    Catalog { endpoints: endpoints.collect(), ..Catalog::default() }
 }
 
 /// Every order of the numbers below `count`.
@@ -112,11 +136,47 @@ proptest! {
     fn the_same_views_and_draw_give_the_same_decision(market in market(), objective in objective(), draw in any::<u64>()) {
         let one = decided(&objective, &market, &Control::default(), draw);
         prop_assert_eq!(&one, &decided(&objective, &market, &Control::default(), draw));
-        let read: super::Decision = serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
+        let read: Decision = serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
         prop_assert_eq!(&read, &one, "what was exported is what was decided");
-        let control = Control::default();
-        let again = score(&objective, read.into());
-        prop_assert_eq!(&one, &decide(&Ask::blank(&control), &objective, again, one.draw));
+        prop_assert_eq!(&read.again(&objective), &one, "and can be decided again");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_decision_gives_the_same_decision(
+        market in market(),
+        objective in objective(),
+        draw in any::<u64>(),
+        control in control(),
+    ) {
+        let one = decided(&objective, &market, &control, draw);
+        prop_assert_eq!(Kept::of(&one, &catalog(&market)).decision(&catalog(&market)), one);
+    }
+
+    #[test]
+    fn propensities_of_all_candidates_sum_to_one(market in market(), objective in objective(), draw in any::<u64>()) {
+        let decision = decided(&objective, &market, &Control::default(), draw);
+        let shares = decision.propensities(64);
+        prop_assert_eq!(shares.len(), market.len());
+        prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{shares:?}");
+        prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+        let first = shares[decision.order[0] as usize];
+        prop_assert!((first - decision.propensity(64)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_number_that_is_none_never_wins_by_any_objective_or_sort(
+        market in market(),
+        objective in objective(),
+        control in control(),
+        draw in any::<u64>(),
+        bad in any::<prop::sample::Index>(),
+    ) {
+        let mut market = market;
+        let bad = bad.index(market.len());
+        market[bad] = market[bad].clone().seen(|view| view.itl.seconds = f64::NAN);
+        let decision = decided(&objective, &market, &control, draw);
+        prop_assert!(decision.ranked().all(|candidate| candidate.id.0 as usize != bad));
+        prop_assert!(decision.candidates.iter().all(|candidate| candidate.score.total.is_finite()));
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) struct Sample {
 
 pub(super) fn forecast(seconds: f64, spread: f64) -> Forecast {
     let variance_ln = 0.2;
-    Forecast { seconds, mean_ln: seconds.ln() - 0.5 * variance_ln, variance_ln, spread, samples: 50.0 }
+    let mean_ln = seconds.ln() - 0.5 * variance_ln;
+    Forecast { seconds, mean_ln, variance_ln, spread, samples: 50.0, age: 1.5 }
 }
 
 /// An endpoint that charges `price` USD per million tokens in and out.

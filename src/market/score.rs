@@ -105,6 +105,20 @@ impl Facts {
         let failure = (1.0 - self.success).clamp(0.0, SURELY_FAILS);
         failure / (1.0 - failure)
     }
+
+    /// Expected seconds of waiting in all: what the objective's USD per second are
+    /// multiplied by.
+    #[must_use]
+    pub fn seconds_with_failures(&self) -> f64 {
+        (1.0 + self.leaves.hesitation()) * self.seconds() + self.odds() * self.failure_seconds
+    }
+
+    /// What is expected to be missing of a good answer: what the objective's USD
+    /// per good answer are multiplied by.
+    #[must_use]
+    pub fn shortfall_with_failures(&self) -> f64 {
+        1.0 - self.quality + self.odds() * LOST + self.leaves.handoff()
+    }
 }
 
 /// Fills in what the waiting, the quality and the risk are worth to
@@ -114,6 +128,7 @@ impl Facts {
 pub fn score(objective: &Objective, gathered: Gathered) -> Scored {
     let Gathered { mut candidates, mut rejects } = gathered;
     for candidate in &mut candidates {
+        candidate.facts = candidate.facts.rounded();
         candidate.score = scored(objective, candidate);
     }
     candidates.retain_mut(|candidate| {
@@ -131,7 +146,7 @@ pub fn score(objective: &Objective, gathered: Gathered) -> Scored {
 }
 
 fn scored(objective: &Objective, candidate: &Candidate) -> Score {
-    let (facts, score) = (&candidate.facts, candidate.score);
+    let (facts, score) = (&candidate.facts, candidate.score.rounded());
     let (second, answer) = (objective.usd_per_second, objective.usd_per_good_answer);
     let waiting = second * facts.seconds();
     let quality = answer * (1.0 - facts.quality);

@@ -45,7 +45,7 @@ pub struct Row {
     pub status: i32,
     /// How fast it was, when anybody measured.
     pub speed: Option<Speed>,
-    requests: f64,
+    pub(super) requests: f64,
 }
 
 /// How fast an endpoint was in a day's window.

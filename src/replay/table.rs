@@ -94,10 +94,9 @@ impl Table {
     /// # Errors
     /// When there is no such file, or it is empty or damaged.
     pub fn open(file: &Path) -> Result<Table, Problem> {
-        let input = opened(file)?;
         let mut table = Table {
             file: file.to_owned(),
-            reader: csv::ReaderBuilder::new().from_reader(input),
+            reader: csv::ReaderBuilder::new().from_reader(opened(file)?),
             header: StringRecord::new(),
             record: StringRecord::new(),
             row: 1,

@@ -3,6 +3,7 @@
 pub mod bounds;
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, Preferences};
 
@@ -38,7 +39,8 @@ pub struct Control {
 }
 
 /// One dimension to sort by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sort {
     /// Expected dollars.
     Price,

@@ -42,15 +42,30 @@ fn explain_tells_every_term_of_every_candidate() -> Fallible<()> {
     {
         assert!(told.out.contains(word), "no {word}: {}", told.out);
     }
-    let winner = told.out.lines().find(|line| line.ends_with("one/small")).ok_or("no candidate")?;
-    let total = winner.trim().strip_prefix('$').and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-    assert!(total.parse::<f64>().is_ok_and(|usd| usd > 0.0), "no total in {winner:?}");
+    let winner = told.out.lines().find(|line| line.starts_with(" 1 one/small")).ok_or("no candidate")?;
+    let terms = winner.split_whitespace().skip(2).map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+    let [total, terms @ ..] = terms.as_slice() else { return Err("no total".into()) };
+    assert!((terms.iter().sum::<f64>() - total).abs() < 1e-8, "the terms do not add up: {winner}");
+    assert!(!told.out.contains('\u{1b}'), "colours are for terminals: {}", told.out);
 
     let whole = explain(&["--json"])?;
     let whole: Value = serde_json::from_str(&whole.out)?;
     assert_eq!(whole.pointer("/decision/winner"), Some(&json!("one/small")), "{whole}");
     assert_eq!(market.entries().len(), 0, "explaining asks nobody");
     assert_eq!(explain(&["--objective", "nicest"])?.code, 64);
+    let odd = explain(&["--objective", "as cheap & quick+as=can #be%"])?;
+    assert!(odd.err.contains("as cheap & quick+as=can #be%"), "arrives as it was given: {odd:?}");
+    let decision = whole.pointer("/decision").ok_or("no decision")?;
+    let best = decision.pointer("/candidates/0").ok_or("no candidate")?;
+    let terms = best.get("terms").and_then(Value::as_array).ok_or("no terms")?;
+    assert_eq!(terms.len(), 5, "{best}");
+    for term in terms {
+        let usd = term.get("usd").and_then(Value::as_f64).ok_or("no value")?;
+        if let Some([low, high]) = term.get("interval").and_then(Value::as_array).map(Vec::as_slice) {
+            let (low, high) = (low.as_f64().ok_or("low")?, high.as_f64().ok_or("high")?);
+            assert!(low <= usd && usd <= high, "{term}");
+        }
+    }
     let nobody =
         merit(gateway.folder(), &[], &["explain", "-f", "request.json", "--url", "http://127.0.0.1:1"])?;
     assert_eq!(nobody.code, 69, "{nobody:?}");

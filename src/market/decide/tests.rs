@@ -1,6 +1,7 @@
 use super::*;
 use crate::books::{Circuit, Forecast, Left, Resting, Why};
 use crate::catalog::{Capabilities, MaxPrice, Terms, TtftTarget};
+use crate::market::explain::flips::What;
 use crate::market::samples::{balanced, codes, decided, expected, forecast, names, sample};
 use crate::market::{Leaves, explain};
 use crate::request::{Bounds, Control, Preferences};
@@ -326,23 +327,48 @@ fn a_decision_explains_itself() {
     let explanation = explain(&decision, &catalog);
     assert_eq!((explanation.winner, explanation.runner_up), (Some("p0/m"), Some("p1/m")));
     let against = explanation.against_runner_up.unwrap();
-    assert!((against.saved_usd - 0.003).abs() < 1e-9, "{against:?}");
-    assert!((against.slower_ms - 2000.0).abs() < 1e-6, "{against:?}");
+    assert!((against.saved_usd - 0.003).abs() < 1e-8, "{against:?}");
+    assert!((against.slower_ms - 2000.0).abs() < 1e-2, "{against:?}");
     let value = serde_json::to_value(&explanation).unwrap();
     assert_eq!(value["rejects"][0]["code"], "circuit_open");
     assert!(value["candidates"][0]["score"]["waiting"].as_f64().unwrap() > 0.0);
 
+    // Where somebody else is said to become the best, he does.
+    assert!(!explanation.flips.is_empty());
+    for flip in &explanation.flips {
+        let best = |share: f64| {
+            let to = flip.from + (flip.to - flip.from) * share;
+            let (mut objective, mut changed) = (balanced(), decision.clone());
+            let factor = |changed: &mut Decision, id: u32| {
+                changed
+                    .candidates
+                    .iter_mut()
+                    .filter(|one| one.id.0 == id)
+                    .for_each(|one| one.score.cost_usd *= to);
+            };
+            match flip.what {
+                What::UsdPerSecond => objective.usd_per_second = to,
+                What::UsdPerGoodAnswer => objective.usd_per_good_answer = to,
+                What::PriceOfBest => factor(&mut changed, 0),
+                What::PriceOfOther => factor(&mut changed, 1),
+            }
+            expected(&changed.again(&objective))[0].to_owned()
+        };
+        assert_eq!(best(0.99), "p0/m", "{flip:?}");
+        assert_eq!(best(1.01), flip.endpoint, "{flip:?}");
+    }
+    let terms = &explanation.candidates[0].terms;
+    let sum: f64 = terms.iter().map(|term| term.usd).sum();
+    assert!((sum - explanation.candidates[0].score.total).abs() < 1e-12);
+    for term in terms.iter().filter(|term| term.interval.is_some()) {
+        let (low, high) = term.interval.unwrap();
+        assert!(low <= term.usd && term.usd <= high, "{term:?}");
+    }
     // At the rate at which it is said to flip, it flips.
     let rate = against.flips_at_usd_per_second.unwrap();
     let winner = |rate: f64| {
         let objective = Objective { usd_per_second: rate, ..balanced() };
-        let again =
-            decide(&Ask::blank(&Control::default()), &objective, rescored(&objective, &decision), Draw(0));
-        expected(&again)[0].to_owned()
+        expected(&decision.clone().again(&objective))[0].to_owned()
     };
     assert_eq!((winner(rate * 0.99), winner(rate * 1.01)), ("p0/m".to_owned(), "p1/m".to_owned()));
-}
-
-fn rescored(objective: &Objective, decision: &Decision) -> Scored {
-    crate::market::score(objective, decision.clone().into())
 }

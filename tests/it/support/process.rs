@@ -117,11 +117,20 @@ impl Drop for Process {
 ///
 /// # Errors
 /// When that takes longer than anything here may; names `what`.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> Fallible<bool>) -> Fallible<()> {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn until(what: &str, holds: impl FnMut() -> Fallible<bool>) -> Fallible<()> {
+    until_within(PATIENCE, what, holds)
+}
+
+/// The same with another limit than usual.
+pub(crate) fn until_within(
+    limit: Duration,
+    what: &str,
+    mut holds: impl FnMut() -> Fallible<bool>,
+) -> Fallible<()> {
+    let deadline = Instant::now() + limit;
     while !holds()? {
         if Instant::now() >= deadline {
-            return Err(format!("not within {PATIENCE:?}: {what}").into());
+            return Err(format!("not within {limit:?}: {what}").into());
         }
         thread::sleep(LOOK);
     }
