@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use merit::catalog::{Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Provider, Timeouts};
-use merit::dialect::{Codec, Progress, Style, codec};
+use merit::dialect::{Codec, Progress, Style, codec, event_stream};
 use merit::request::ChatRequest;
 use serde_json::json;
 use std::hint::black_box;
@@ -91,6 +91,31 @@ fn contents() -> Bytes {
     Bytes::from(text)
 }
 
+/// The same as Bedrock's Converse streams them, padding included.
+fn converse() -> Bytes {
+    let mut stream = Vec::new();
+    let mut event = |name: &str, payload: serde_json::Value| {
+        stream.extend_from_slice(&event_stream::event(name, payload.to_string().as_bytes()));
+    };
+    event("messageStart", json!({"p": "abcdefghijk", "role": "assistant"}));
+    for index in 0..EVENTS {
+        let padding = "abcdefghijklmnopqrstuvwxyzABCDEF".get(..index % 32);
+        let delta = json!({"text": format!(" token{index}")});
+        event("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": delta, "p": padding}));
+    }
+    event("contentBlockStop", json!({"contentBlockIndex": 0, "p": "ab"}));
+    event("messageStop", json!({"p": "abcd", "stopReason": "end_turn"}));
+    let usage = json!({"inputTokens": 25, "outputTokens": EVENTS, "totalTokens": EVENTS + 25});
+    event("metadata", json!({"metrics": {"latencyMs": 900}, "p": "ab", "usage": usage}));
+    Bytes::from(stream)
+}
+
+/// One message with so many bytes of text.
+fn big_frame(bytes: usize) -> Bytes {
+    let delta = json!({"contentBlockIndex": 0, "delta": {"text": "a line of text\n".repeat(bytes / 15)}});
+    event_stream::event("contentBlockDelta", delta.to_string().as_bytes())
+}
+
 fn relay(source: &Bytes, size: usize, style: &Style) -> usize {
     pass(openai(), source, size, style)
 }
@@ -140,9 +165,11 @@ fn streams(criterion: &mut Criterion) {
 /// What another dialect costs: the same tokens, translated.
 fn translations(criterion: &mut Criterion) {
     let asked = Style { model: None, include_usage: true, ..Style::default() };
-    for (name, dialect, source) in
-        [("relay/anthropic", Dialect::Anthropic, messages()), ("relay/gemini", Dialect::Gemini, contents())]
-    {
+    for (name, dialect, source) in [
+        ("relay/anthropic", Dialect::Anthropic, messages()),
+        ("relay/gemini", Dialect::Gemini, contents()),
+        ("relay/bedrock", Dialect::Bedrock, converse()),
+    ] {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(EVENTS as u64));
         for size in [256, 1_024, 16_384] {
@@ -152,16 +179,20 @@ fn translations(criterion: &mut Criterion) {
         }
         group.finish();
     }
-    let anthropic = speaks(Dialect::Anthropic);
-    let mut group = criterion.benchmark_group("relay/anthropic");
-    for bytes in [1 << 20, 4 << 20] {
-        let source = big_message(bytes);
-        group.throughput(Throughput::BytesDecimal(source.len() as u64));
-        group.bench_with_input(BenchmarkId::new("one event", bytes), &source, |bencher, source| {
-            bencher.iter(|| pass(anthropic, black_box(source), 1_400, &asked));
-        });
+    for (name, dialect, big) in [
+        ("relay/anthropic", Dialect::Anthropic, big_message as fn(usize) -> Bytes),
+        ("relay/bedrock", Dialect::Bedrock, big_frame),
+    ] {
+        let mut group = criterion.benchmark_group(name);
+        for bytes in [1 << 20, 4 << 20] {
+            let source = big(bytes);
+            group.throughput(Throughput::BytesDecimal(source.len() as u64));
+            group.bench_with_input(BenchmarkId::new("one event", bytes), &source, |bencher, source| {
+                bencher.iter(|| pass(speaks(dialect), black_box(source), 1_400, &asked));
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 fn endpoint() -> Endpoint {

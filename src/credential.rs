@@ -10,11 +10,15 @@
 //! it was configured for: redirects are not followed and proxies not asked.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, InvalidHeaderValue};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
+use crate::catalog::auth::Aws;
 use crate::catalog::{Auth, Provider, Secret};
 use crate::outcome::Failure;
 
@@ -26,6 +30,7 @@ pub mod sigv4;
 pub mod tokens;
 
 pub use control::Control;
+use sigv4::{AwsKeys, Scope, ToSign};
 pub use tokens::{Token, Tokens};
 
 /// Signs the requests of one account.
@@ -44,8 +49,9 @@ enum Way {
     Fixed(HeaderName, HeaderValue),
     /// A token that changes.
     Token(Arc<Tokens>),
-    /// Nothing can be sent: what is configured is not a header's value, or needs
-    /// what is not built.
+    /// A signature of each request.
+    SigV4(Box<(AwsKeys, Aws)>),
+    /// Nothing can be sent: what is configured is not a header's value.
     Useless(&'static str),
 }
 
@@ -66,9 +72,37 @@ pub enum State {
     Unasked,
     /// There is no token.
     Refused {
-        /// The failure's label, or what is not built.
+        /// The failure's label, or what is wrong with it.
         why: &'static str,
     },
+}
+
+/// A request about to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'o> {
+    /// The method.
+    pub method: &'o Method,
+    /// Where to.
+    pub uri: &'o Uri,
+    /// The body, in pieces.
+    pub body: &'o [Bytes],
+}
+
+impl Outgoing<'_> {
+    fn sigv4(&self, keys: &AwsKeys, scope: Scope<'_>) -> Result<HeaderMap, InvalidHeaderValue> {
+        let authority = self.uri.authority().map_or("", Authority::as_str);
+        // As hyper writes the header: without the port that the scheme implies.
+        let usual = if self.uri.scheme_str() == Some("http") { ":80" } else { ":443" };
+        let to_sign = ToSign {
+            method: self.method,
+            host: authority.strip_suffix(usual).unwrap_or(authority),
+            path: self.uri.path(),
+            query: self.uri.query().unwrap_or_default(),
+            headers: &[],
+            body: self.body,
+        };
+        sigv4::sign(&to_sign, keys, scope, SystemTime::now())
+    }
 }
 
 /// What is sent beside one request.
@@ -100,7 +134,10 @@ impl Signer {
                 let exchange = exchange::Exchange::new((**grant).clone(), control.clone());
                 Way::Token(Arc::new(Tokens::new(provider.label(), Box::new(exchange))))
             }
-            (Auth::SigV4(_), _) => Way::Useless("AWS signatures"),
+            (Auth::SigV4(aws), _) => {
+                let Aws { id, secret, session_token, .. } = (**aws).clone();
+                Way::SigV4(Box::new((AwsKeys { id, secret, session_token }, (**aws).clone())))
+            }
         };
         Signer { auth, key, way }
     }
@@ -117,7 +154,7 @@ impl Signer {
     pub fn fixed(&self) -> Option<(&HeaderName, &HeaderValue)> {
         match &self.way {
             Way::Fixed(name, value) => Some((name, value)),
-            Way::Open | Way::Token(_) | Way::Useless(_) => None,
+            Way::Open | Way::Token(_) | Way::SigV4(_) | Way::Useless(_) => None,
         }
     }
 
@@ -132,12 +169,21 @@ impl Signer {
     ///
     /// # Errors
     /// Why there is no token; never that of a caller's request.
-    pub async fn sign(&self) -> Result<Signed, Failure> {
+    pub async fn sign(&self, request: Outgoing<'_>) -> Result<Signed, Failure> {
         match &self.way {
             Way::Open | Way::Fixed(..) => Ok(Signed::default()),
             Way::Token(tokens) => {
                 let token = tokens.get().await?;
                 Ok(Signed { headers: vec![(AUTHORIZATION, token.header())], token: Some(token) })
+            }
+            Way::SigV4(aws) => {
+                let (keys, Aws { region, service, .. }) = (&aws.0, &aws.1);
+                let headers = request.sigv4(keys, Scope { region, service }).map_err(|_| {
+                    Failure::Unsupported { what: "an AWS key that cannot be a header".to_owned() }
+                })?;
+                // Each name is there once.
+                let headers = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
+                Ok(Signed { headers: headers.collect(), token: None })
             }
             Way::Useless(what) => Err(Failure::Unsupported { what: (*what).to_owned() }),
         }
@@ -158,7 +204,7 @@ impl Signer {
     pub fn state(&self) -> State {
         match &self.way {
             Way::Open => State::None,
-            Way::Fixed(..) => State::Key,
+            Way::Fixed(..) | Way::SigV4(_) => State::Key,
             Way::Token(tokens) => match (tokens.life_left(), tokens.last_refusal()) {
                 (Some(left), _) => State::Token { seconds: left.as_secs() },
                 (None, Some(failure)) => State::Refused { why: failure.label() },

@@ -29,6 +29,8 @@ pub mod openai;
 pub mod probe;
 pub mod splice;
 pub mod sse;
+#[cfg(test)]
+mod tests;
 
 /// A request as it goes to one endpoint.
 #[derive(Debug)]

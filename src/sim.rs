@@ -145,7 +145,7 @@ impl Provider {
         seed: u64,
         surroundings: (Instant, Arc<Journal>, CancellationToken),
     ) -> std::io::Result<Provider> {
-        let speech = speech::speech(spec.dialect).ok_or(std::io::ErrorKind::Unsupported)?;
+        let speech = speech::speech(spec.dialect);
         let listener = TcpListener::bind(spec.listen).await?;
         let shared = Arc::new(provider::Shared::new(spec, speech, seed, &listener, surroundings)?);
         tokio::spawn(provider::accept(Arc::clone(&shared), listener));

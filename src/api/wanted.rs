@@ -131,21 +131,28 @@ pub fn offers<'g>(
 ) -> impl Iterator<Item = Offer<'g>> {
     let fleet = &generation.fleet;
     let (input, class, most) = (ask.input_tokens, ask.class, ask.max_output_tokens);
+    let mut length = None;
     wanted.endpoints.iter().map(move |id| {
         let (endpoint, member) = (fleet.catalog.endpoint(*id), fleet.member(*id));
         let known = whereabouts.prompt.share(member.identity) * f64::from(input);
-        let mut view = member.live.view(input, class, now);
+        let mut view = member.live.glance(input, class, now);
         let warm_tokens = view.keeps.warm(known);
         if warm_tokens > 0.0 {
             let cold = u32::try_from(cold(input, warm_tokens)).unwrap_or(input);
-            view.ttft = member.live.view(cold, class, now).ttft;
+            view.ttft = member.live.glance(cold, class, now).ttft;
         }
+        // Endpoints of one model stand together: its table is asked once.
+        let output_tokens = match length {
+            Some((model, tokens)) if model == endpoint.model => tokens,
+            _ => member.lengths.expected(class, most),
+        };
+        length = Some((endpoint.model, output_tokens));
         Offer {
             endpoint,
             model: &fleet.catalog.model(endpoint.model).name,
             spoken: member.target.is_some(),
             view,
-            output_tokens: member.lengths.expected(class, most),
+            output_tokens,
             warm_tokens,
             leaves: whereabouts.leaves(member),
             understands: whereabouts.understands(endpoint, member),

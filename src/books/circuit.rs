@@ -124,6 +124,11 @@ impl Gate {
         }
     }
 
+    /// Whether it is open, closed or half-open just as `other` is.
+    pub(super) fn stands_as(&self, other: &Gate) -> bool {
+        self.state == other.state
+    }
+
     /// Asks to make an attempt. A probe must be reported, or abandoned.
     pub fn try_pass(&mut self, now: Duration, settings: &CircuitSettings) -> Pass {
         match self.circuit(now, settings) {

@@ -4,25 +4,27 @@
 //! that a view of it is consistent: no decision sees a closed circuit with the
 //! failures that opened it.
 
+mod outlook;
+mod told;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::outlook::{Change, Published};
 use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
 use super::failures::{Blame, Failures, Risk, blame};
-use super::headroom::{Allowed, Headroom, Left};
+use super::headroom::{Headroom, Left};
 use super::keeping::{Keeping, Keeps};
-use super::pace::{Pace, Part, Usual};
-use super::published::Figures;
+use super::pace::{Pace, Part};
 use super::quality::{Count, Judgements, Quality};
 use super::rest::{Rest, Resting, Why};
 use super::stats::{Forecast, size};
 use super::waiting::Waiting;
 use crate::catalog::Timeouts;
 use crate::outcome::{Failure, Sample};
-use crate::units::Usage;
 
 /// First content is waited for this many times its 95th percentile …
 const PATIENCE: f64 = 4.0;
@@ -39,6 +41,7 @@ pub struct Live {
     in_flight: AtomicU32,
     state: Mutex<State>,
     judgements: Arc<Judgements>,
+    published: Published,
     /// Differs between endpoints and draws: the source of jitter.
     seed: AtomicU64,
 }
@@ -96,13 +99,14 @@ impl Live {
             in_flight: AtomicU32::new(0),
             state: Mutex::default(),
             judgements,
+            published: Published::default(),
             seed: AtomicU64::new(seed),
         }
     }
 
     /// The endpoint is asked with another credential from now on.
     pub fn new_credential(&self) {
-        self.lock().rest.new_credential();
+        self.change().rest.new_credential();
     }
 
     /// An attempt begins.
@@ -113,7 +117,7 @@ impl Live {
     /// A stream is asked for at `now`: its first content is waited for until
     /// [`Live::first_content`] or [`Live::record`] of a sample that is `streamed`.
     pub fn await_content(&self, now: Duration) {
-        self.lock().waiting.begin(now);
+        self.change().waiting.begin(now);
     }
 
     /// An attempt is over.
@@ -145,22 +149,16 @@ impl Live {
         view
     }
 
-    /// What its prompt cache keeps.
-    #[must_use]
-    pub fn keeps(&self) -> Keeps {
-        self.lock().keeping.keeps()
-    }
-
     /// Asks to make an attempt at `now`. A [`Pass::Probe`] is over with the
     /// record of the attempt, or with [`Live::abandon_probe`].
     #[must_use]
     pub fn try_pass(&self, now: Duration) -> Pass {
-        self.lock().gate.try_pass(now, &self.settings)
+        self.change().gate.try_pass(now, &self.settings)
     }
 
     /// The probe ended without saying anything about the endpoint.
     pub fn abandon_probe(&self, _now: Duration) {
-        self.lock().gate.abandon_probe();
+        self.change().gate.abandon_probe();
     }
 
     /// How long to wait for the first content.
@@ -178,7 +176,7 @@ impl Live {
     /// First content came `seconds` after an attempt with `input_tokens` was
     /// sent.
     pub fn first_content(&self, seconds: f64, input_tokens: u64, now: Duration) {
-        let mut state = self.lock();
+        let mut state = self.change();
         let began = before(now, seconds);
         state.waiting.end(began);
         state.beginning.begin(now);
@@ -192,14 +190,14 @@ impl Live {
     /// endpoint that has become slow would otherwise be known to be so only when
     /// the first slow answer ends.
     pub fn progress(&self, itl: f64, since_first: f64, now: Duration) {
-        let mut state = self.lock();
+        let mut state = self.change();
         state.beginning.end(before(now, since_first));
         state.pace.learn_next(itl, Part::Beginning, now);
     }
 
     /// An attempt is over, and [`Live::first_content`] was not called for it.
     pub fn record(&self, sample: &Sample, now: Duration) {
-        let mut state = self.lock();
+        let mut state = self.change();
         if sample.streamed {
             state.waiting.end(before(now, sample.seconds));
         }
@@ -219,18 +217,18 @@ impl Live {
     /// Another endpoint of the same account was refused because of its credential
     /// or its credit: this one would be too, and rests without being asked.
     pub fn account_rests(&self, why: Why, now: Duration) {
-        self.lock().rest.begin(why, None, self.random(), now);
+        self.change().rest.begin(why, None, self.random(), now);
     }
 
     /// A good answer said that one of the account's limits is used up for so long:
     /// others are asked meanwhile, if there are any.
     pub fn used_up(&self, wait: Duration, now: Duration) {
-        self.lock().rest.used_up(wait, now);
+        self.change().rest.used_up(wait, now);
     }
 
     /// An attempt is over whose first content was recorded when it came.
     pub fn record_rest(&self, sample: &Sample, now: Duration) {
-        let mut state = self.lock();
+        let mut state = self.change();
         if !sample.followed {
             let first = sample.seconds - sample.ttft.unwrap_or_default();
             state.beginning.end(before(now, first));
@@ -250,49 +248,11 @@ impl Live {
         let like_its_model = self.judgements.of(class, Count::default()).mean(prior);
         let expected = self.judgements.of(class, deviation).mean(prior);
         {
-            let mut state = self.lock();
+            let mut state = self.change();
             state.deviation.n += 1.0;
             state.deviation.sum += score - like_its_model;
         }
         self.judgements.record(class, score, expected)
-    }
-
-    /// An answer was billed as `usage`, and this endpoint had lately read `share`
-    /// of its prompt (0..1).
-    pub fn learn_kept(&self, share: f64, usage: &Usage) {
-        self.lock().keeping.learn(share, usage);
-    }
-
-    /// An answer that came at `now` said what the limits leave.
-    pub fn told_headroom(&self, allowed: Allowed, now: Duration) {
-        self.lock().headroom.told(allowed, now);
-    }
-
-    /// What somebody published about this endpoint, over some time that ended `age`
-    /// before `now`. To be told once of each such time.
-    pub fn publish(&self, figures: &Figures, age: Duration, now: Duration) {
-        let mut state = self.lock();
-        state.pace.publish(figures.ttft_seconds, figures.itl_seconds, age, now);
-        if let Some(uptime) = figures.uptime {
-            state.failures.publish(uptime, age, now);
-        }
-    }
-
-    /// What is usual of its times, as far as anything is known.
-    #[must_use]
-    pub fn usual(&self) -> Usual {
-        self.lock().pace.usual()
-    }
-
-    /// Assumes that of the times of which nothing is known.
-    pub fn assume(&self, usual: Usual) {
-        self.lock().pace.assume(usual);
-    }
-
-    /// Whether nothing is known of its times: neither measured nor published.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
-        self.lock().pace.is_unknown()
     }
 
     /// The commonest failure of late, as its label.
@@ -311,7 +271,7 @@ impl Live {
 
     /// Goes on from `state`, whose times are those of this process.
     pub(super) fn replace(&self, state: State) {
-        let mut current = self.lock();
+        let mut current = self.change();
         let (waiting, beginning) =
             (std::mem::take(&mut current.waiting), std::mem::take(&mut current.beginning));
         *current = State { waiting, beginning, ..state };
@@ -371,6 +331,11 @@ impl Live {
     fn random(&self) -> f64 {
         let seed = self.seed.fetch_add(crate::books::GOLDEN, Ordering::Relaxed);
         (super::mixed(seed) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The state, to change it: readers are told.
+    fn change(&self) -> Change<'_> {
+        Change::of(self.lock(), &self.published)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -110,13 +110,20 @@ pub struct Table {
     worse: f64,
 }
 
+impl Table {
+    /// See [`Judgements::of`].
+    #[must_use]
+    pub fn of(&self, class: u8, deviation: Count) -> Quality {
+        let class = self.by_class.get(usize::from(class)).copied().unwrap_or_default();
+        Quality { model: self.all, class, deviation }
+    }
+}
+
 impl Judgements {
     /// What is known of a class, for an endpoint that deviates by `deviation`.
     #[must_use]
     pub fn of(&self, class: u8, deviation: Count) -> Quality {
-        let table = self.lock();
-        let class = table.by_class.get(usize::from(class)).copied().unwrap_or_default();
-        Quality { model: table.all, class, deviation }
+        self.lock().of(class, deviation)
     }
 
     /// Learns a judgement `score` (0..1) of an answer, where `expected` was

@@ -1,11 +1,16 @@
-//! What to expect of an endpoint that nobody has asked yet: what is known of its
-//! siblings.
+//! What to expect of an endpoint that nobody has asked yet: the assumption for all,
+//! and by how much its provider is faster or slower than others with other models.
 //!
 //! The logarithm of a time is taken to be the sum of what all endpoints have in
 //! common, of what is particular to the model (a large one is slow everywhere),
 //! of what is particular to the provider, and of what only this endpoint has. The
 //! first three are estimated from the endpoints that are known, each shrunk
 //! towards nothing as long as few endpoints say so.
+//!
+//! Of these only the provider's part is passed on. The same model elsewhere is not a
+//! sibling but a rival: those that are known are those that were preferred, and
+//! whoever is taken to be like them is asked too late or for nothing. Measured,
+//! that cost more than it gained (`docs/routing.md`).
 
 use std::collections::HashMap;
 
@@ -38,6 +43,8 @@ pub struct Siblings<'n> {
 /// What makes up the logarithm of one kind of time.
 #[derive(Debug, Default)]
 struct Effects<'n> {
+    /// What is assumed of whoever nobody knows.
+    assumed: f64,
     common: f64,
     models: HashMap<&'n str, Effect>,
     providers: HashMap<&'n str, Effect>,
@@ -72,10 +79,10 @@ impl<'n> Siblings<'n> {
         }
     }
 
-    /// What is to be expected of an endpoint that is not known.
+    /// What is to be expected of an endpoint of that provider that is not known.
     #[must_use]
-    pub fn expect(&self, provider: &str, model: &str) -> Usual {
-        let kind = |effects: &Effects<'_>| Some(effects.expect(provider, model));
+    pub fn expect(&self, provider: &str) -> Usual {
+        let kind = |effects: &Effects<'_>| Some(effects.expect(provider));
         Usual { ttft: kind(&self.ttft), itl: kind(&self.itl) }
     }
 }
@@ -88,7 +95,8 @@ impl<'n> Effects<'n> {
         for (_, time) in &times {
             all.add(*time);
         }
-        let mut effects = Effects { common: all.mean(), ..Effects::default() };
+        let assumed = assumed.unwrap_or_default();
+        let mut effects = Effects { assumed, common: all.mean(), ..Effects::default() };
         for (one, time) in &times {
             effects.models.entry(one.model).or_default().add(time - effects.common);
         }
@@ -103,9 +111,8 @@ impl<'n> Effects<'n> {
         self.models.get(model).map_or(0.0, |effect| effect.mean())
     }
 
-    fn expect(&self, provider: &str, model: &str) -> f64 {
-        let of_provider = self.providers.get(provider).map_or(0.0, |effect| effect.mean());
-        self.common + self.of_model(model) + of_provider
+    fn expect(&self, provider: &str) -> f64 {
+        self.assumed + self.providers.get(provider).map_or(0.0, |effect| effect.mean())
     }
 }
 
@@ -119,44 +126,41 @@ mod tests {
         Known { provider, model, usual: Usual { ttft: Some(ttft.ln()), itl: None } }
     }
 
-    fn expected(all: &[Known<'_>], provider: &str, model: &str) -> f64 {
-        Siblings::of(all).expect(provider, model).ttft.unwrap().exp()
+    fn expected(all: &[Known<'_>], provider: &str) -> f64 {
+        Siblings::of(all).expect(provider).ttft.unwrap().exp()
     }
 
     #[test]
-    fn without_anybody_it_is_the_assumption() {
+    fn without_siblings_it_is_the_assumption() {
         let assumed = Usual::assumed();
-        assert_eq!(Siblings::of(&[]).expect("p", "m"), assumed);
-        let itl = Siblings::of(&[known("a", "m", 9.0)]).expect("p", "m").itl;
-        assert!((itl.unwrap() - assumed.itl.unwrap()).abs() < 1e-12, "nothing is known of it");
+        assert_eq!(Siblings::of(&[]).expect("p"), assumed);
+        let rivals = ["a", "b", "c"].map(|provider| known(provider, "m", 9.0));
+        assert_eq!(Siblings::of(&rivals).expect("p"), assumed, "rivals are no siblings");
+        assert_eq!(Siblings::of(&rivals).expect("a").itl, assumed.itl, "nothing is known of it");
     }
 
     #[test]
-    fn a_model_is_slow_everywhere_and_a_provider_with_everything() {
-        let large = ["a", "b", "c", "d"].map(|provider| known(provider, "large", 8.0));
-        let small = ["a", "b", "c", "d"].map(|provider| known(provider, "small", 0.5));
+    fn a_provider_that_is_slow_with_everything_is_taken_to_be_slow() {
+        let slow = ["x", "y", "z"].map(|model| known("slow", model, 9.0));
+        let other = ["x", "y", "z"].map(|model| known("other", model, 1.0));
+        let all = [slow, other].concat();
+        assert!(expected(&all, "slow") > 1.5 && expected(&all, "other") < 0.8);
+        // Large models are slow everywhere: that is nobody's fault.
+        let large = ["a", "b", "c", "d", "e", "f"].map(|provider| known(provider, "large", 8.0));
+        let small = ["a", "b", "c", "d", "e", "f"].map(|provider| known(provider, "small", 0.5));
         let all = [large, small].concat();
-        assert!(expected(&all, "new", "large") > 4.0);
-        assert!(expected(&all, "new", "small") < 1.0);
-        let slow = [known("slow", "x", 9.0), known("slow", "y", 9.0), known("slow", "z", 9.0)];
-        let others = ["x", "y", "z"].map(|model| known("other", model, 1.0));
-        let all = [slow, others].concat();
-        assert!(expected(&all, "slow", "new") > expected(&all, "other", "new") * 2.0);
+        assert!((0.6..1.6).contains(&expected(&all, "a")), "{}", expected(&all, "a"));
     }
 
     proptest! {
         #[test]
-        fn what_is_expected_lies_within_what_is_known(times in prop::collection::vec((0..4_usize, 0..4_usize, 0.01_f64..100.0), 0..20)) {
+        fn what_is_expected_is_a_time(times in prop::collection::vec((0..4_usize, 0..4_usize, 0.01_f64..100.0), 0..20)) {
             let names = ["a", "b", "c", "d"];
-            let all: Vec<Known<'_>> = times.iter().map(|(p, m, time)| known(names[*p], names[*m], *time)).collect();
-            let (low, high) = times.iter().fold((1.0_f64, 1.0_f64), |(low, high), (_, _, time)| (low.min(*time), high.max(*time)));
-            // Two effects may add up beyond either.
-            let width = (high / low).powi(2);
+            let all: Vec<Known<'_>> =
+                times.iter().map(|(p, m, time)| known(names[*p], names[*m], *time)).collect();
             for provider in names {
-                for model in names {
-                    let time = expected(&all, provider, model);
-                    prop_assert!(time.is_finite() && time >= low / width && time <= high * width);
-                }
+                let time = expected(&all, provider);
+                prop_assert!(time.is_finite() && time > 1e-5 && time < 1e5, "{time}");
             }
         }
     }

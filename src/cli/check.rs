@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use http::Method;
 
 use super::{CONFIG, Source, UNAVAILABLE, USAGE, complain, gateway, say};
 use crate::app::lookup::FromBook;
 use crate::books::prices::PriceBook;
 use crate::catalog::{Auth, Provider};
 use crate::config::{Environment, LoadError, Loaded, Sources};
-use crate::credential::{Control, Signer};
+use crate::credential::{Control, Outgoing, Signer};
 
 /// `merit check`.
 #[derive(Debug, Args)]
@@ -114,7 +115,10 @@ async fn models(client: &reqwest::Client, control: &Control, provider: &Provider
     let url = format!("{}/models", provider.base_url.to_string().trim_end_matches('/'));
     let mut request = client.get(&url).headers(provider.headers.clone());
     let signer = Arc::new(Signer::new(provider, control));
-    let proof = signer.sign().await.map_err(|failure| format!("no token was given: {}", failure.label()))?;
+    let uri = url.parse().map_err(|_| "its address with /models is none".to_owned())?;
+    let outgoing = Outgoing { method: &Method::GET, uri: &uri, body: &[] };
+    let proof =
+        signer.sign(outgoing).await.map_err(|failure| format!("no token was given: {}", failure.label()))?;
     for (name, value) in
         signer.fixed().map(|(name, value)| (name.clone(), value.clone())).into_iter().chain(proof.headers)
     {

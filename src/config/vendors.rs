@@ -65,8 +65,8 @@ macro_rules! templates {
 }
 
 /// Slug and text of every file in `config/providers/`.
-const TEMPLATES: [(&str, &str); 46] = templates! {
-    "alibaba" "anthropic" "azure" "azure-deployments" "baseten" "cerebras" "cohere" "deepinfra" "deepseek" "fireworks" "friendli"
+const TEMPLATES: [(&str, &str); 48] = templates! {
+    "alibaba" "anthropic" "azure" "azure-deployments" "baseten" "bedrock" "bedrock-openai" "cerebras" "cohere" "deepinfra" "deepseek" "fireworks" "friendli"
     "gemini" "groq" "huggingface" "hyperbolic" "inception" "llamacpp" "lmstudio" "minimax" "mistral"
     "moonshot" "nebius" "novita" "nvidia" "ollama" "openai" "openrouter" "ovhcloud" "perplexity" "salesforce"
     "sambanova" "scaleway" "sglang" "siliconflow" "stepfun" "tgi" "together" "upstage" "venice" "vertex" "vertex-anthropic" "vllm"

@@ -116,7 +116,10 @@ impl Canonical {
             }
         }
         let names = lines.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-        let lines: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines = lines.iter().fold(String::new(), |mut text, (name, value)| {
+            text.extend([name, ":", value, "\n"]);
+            text
+        });
         let (path, query) = (path(request.path), query(request.query));
         let text = format!("{}\n{path}\n{query}\n{lines}\n{names}\n{body}", request.method);
         Canonical { text, names }

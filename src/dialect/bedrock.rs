@@ -64,7 +64,7 @@ impl Codec for Bedrock {
     }
 
     fn reply_as_stream(&self, body: Bytes, style: &Style) -> Result<Box<dyn Decoder>, Failure> {
-        stream::of_reply(body, style)
+        stream::of_reply(&body, style)
     }
 
     fn stream(&self, style: &Style) -> Box<dyn Decoder> {

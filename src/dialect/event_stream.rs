@@ -156,9 +156,10 @@ impl Prelude {
         if crc32fast::hash(lengths) != u32::from_be_bytes(*checksum) {
             return Err(Broken::Checksum);
         }
-        let [a, b, c, d, e, f, g, h] = *lengths;
-        let length = |bytes| usize::try_from(u32::from_be_bytes(bytes)).map_err(|_| Broken::TooLarge);
-        let (whole, headers) = (length([a, b, c, d])?, length([e, f, g, h])?);
+        // Two numbers of four bytes each, read as one of eight.
+        let both = u64::from_be_bytes(*lengths);
+        let length = |number: u64| usize::try_from(number).map_err(|_| Broken::TooLarge);
+        let (whole, headers) = (length(both >> 32)?, length(both & u64::from(u32::MAX))?);
         if whole > most || headers > MOST_HEADERS {
             return Err(Broken::TooLarge);
         }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::sse::{MOST_EVENT, Splitter};
-use super::{Codec, Progress, Style, Tail, anthropic, gemini, openai};
+use super::{Codec, Progress, Style, Tail, anthropic, bedrock, event_stream, gemini, openai};
 use crate::json::{self, Cursor, JsonError, Kind};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
@@ -93,6 +93,72 @@ pub fn gemini_request(text: &[u8]) -> Result<(), Broken> {
         ensure(encoded.warnings.iter().all(printable), "a warning that cannot be a header")?;
     }
     Ok(())
+}
+
+/// Messages are the same wherever the chunks' borders are, and so is the end.
+///
+/// # Errors
+/// When they are not.
+pub fn event_stream_split(text: &[u8]) -> Result<(), Broken> {
+    let messages = |size: usize| {
+        let mut splitter = event_stream::Splitter::new(MOST_EVENT);
+        let mut found = Vec::new();
+        for chunk in text.chunks(size) {
+            splitter.push(Bytes::copy_from_slice(chunk));
+            loop {
+                match splitter.next() {
+                    Ok(Some(message)) => found.push(Ok(message)),
+                    Ok(None) => break,
+                    Err(broken) => {
+                        found.push(Err(broken));
+                        return found;
+                    }
+                }
+            }
+        }
+        found
+    };
+    let size = usize::from(text.first().copied().unwrap_or(0)) + 1;
+    let whole = messages(text.len().max(1));
+    ensure(whole == messages(1) && whole == messages(size), "messages depend on borders")
+}
+
+/// A request that is understood is refused or said, as JSON that has what
+/// Converse or Messages demand.
+///
+/// # Errors
+/// When it is neither.
+pub fn bedrock_request(text: &[u8]) -> Result<(), Broken> {
+    let Ok(request) = ChatRequest::read(Bytes::copy_from_slice(text)) else { return Ok(()) };
+    for upstream in
+        ["amazon.nova-2-lite-v1:0", "meta.llama3-1-70b-instruct-v1:0", "anthropic.claude-opus-4-8"]
+    {
+        let Ok(encoded) = bedrock::encode_for(&request, upstream, None) else { continue };
+        let body = encoded.body.concat();
+        let sent = json::document(&body).map_err(|_| "what is sent is not JSON")?;
+        ensure(sent.get(b"messages").is_some(), "no messages are sent")?;
+        ensure(sent.get(b"model").is_none() && sent.get(b"stream").is_none(), "the path is said again")?;
+        let printable = |warning: &String| warning.chars().all(|c| !c.is_control());
+        ensure(encoded.warnings.iter().all(printable), "a warning that cannot be a header")?;
+    }
+    Ok(())
+}
+
+/// What a caller gets of Bedrock's streams is the same wherever the chunks' borders
+/// are. Bytes that are no messages become the payload of one, so that not all end
+/// at the first checksum.
+///
+/// # Errors
+/// When it is not.
+pub fn bedrock_stream(text: &[u8]) -> Result<(), Broken> {
+    stream(&bedrock::Bedrock, text)?;
+    let mut framed = Vec::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let at = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+        let (name, payload) = line.split_at(at);
+        framed.extend_from_slice(&event_stream::event(&String::from_utf8_lossy(name), payload));
+    }
+    stream(&bedrock::Bedrock, &framed)
 }
 
 /// What a caller gets is the same wherever the chunks' borders are.
@@ -190,8 +256,9 @@ mod tests {
 
     type Probe = fn(&[u8]) -> Result<(), Broken>;
 
-    const PROBES: [Probe; 9] = [
+    const PROBES: [Probe; 12] = [
         sse_split,
+        event_stream_split,
         openai_request,
         openai_stream,
         anthropic_request,
@@ -199,6 +266,8 @@ mod tests {
         gemini_request,
         gemini_stream,
         gemini_answer,
+        bedrock_request,
+        bedrock_stream,
         json_walk,
     ];
 
@@ -235,6 +304,11 @@ mod tests {
             "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]",
             "\"role\":\"tool\"",
             "\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]",
+            "\ncontentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"text\":\"a\"}}\n",
+            "\ncontentBlockStart {\"start\":{\"toolUse\":{\"toolUseId\":\"a\",\"name\":\"f\"}}}\n",
+            "\nmessageStop {\"stopReason\":\"end_turn\"}\n",
+            "\nmetadata {\"usage\":{\"inputTokens\":1,\"outputTokens\":2}}\n",
+            "\nchunk {\"bytes\":\"e30=\"}\n",
             "data: {\"type\":\"message_start\",\"message\":{\"id\":\"a\"}}\n\n",
             "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"tool_use\",\"name\":\"f\"}}\n\n",
             "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\",\"signature\":\"b\"}}\n\n",

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -22,7 +22,7 @@ use super::scrub::Scrub;
 use super::target::Target;
 use crate::books::headroom::{Allowance, Allowed};
 use crate::catalog::Endpoint;
-use crate::credential::Signed;
+use crate::credential::{Outgoing, Signed};
 use crate::dialect::{self, Decoder, Progress, Reply, Style, headroom};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
@@ -141,13 +141,13 @@ pub async fn send(
     let limit = if request.stream { limits.first_content } else { limits.whole };
     let deadline = Instant::now() + limit;
     let exchange = async {
-        let signed = target.signer.sign().await?;
+        let signed = target.signer.sign(asked.outgoing(&encoded.body)).await?;
         let again = target.signer.changes().then(|| encoded.body.clone());
         let first = Box::pin(ask(target, &asked, encoded.body, &signed)).await;
         match (first, again) {
             // A token may end before its time; another is tried once.
             (Err(Failure::Key { status: 401 }), Some(body)) if target.signer.refused(&signed) => {
-                let signed = target.signer.sign().await?;
+                let signed = target.signer.sign(asked.outgoing(&body)).await?;
                 Box::pin(ask(target, &asked, body, &signed)).await
             }
             (result, _) => result,
@@ -163,10 +163,16 @@ struct Asked<'a> {
     style: &'a Style,
 }
 
+impl Asked<'_> {
+    fn outgoing<'o>(&'o self, body: &'o [Bytes]) -> Outgoing<'o> {
+        Outgoing { method: &Method::POST, uri: &self.uri, body }
+    }
+}
+
 /// Sends a signed request and waits for content.
 async fn ask(target: &Target, asked: &Asked<'_>, body: Vec<Bytes>, signed: &Signed) -> Result<Sent, Failure> {
     let mut http = Request::new(Pieces::new(body));
-    *http.method_mut() = http::Method::POST;
+    *http.method_mut() = Method::POST;
     http.uri_mut().clone_from(&asked.uri);
     http.headers_mut().clone_from(&target.headers);
     http.headers_mut().extend(signed.headers.iter().cloned());

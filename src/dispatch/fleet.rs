@@ -77,7 +77,7 @@ impl Fleet {
     }
 
     /// Has endpoints of which nothing is known begin with what is known of their
-    /// siblings: the same model elsewhere, the same provider, all others.
+    /// provider's others.
     fn assume_siblings(&self) {
         if self.members.iter().all(|member| !member.live.is_unknown()) {
             return;
@@ -93,8 +93,7 @@ impl Fleet {
             .collect();
         let siblings = Siblings::of(&known);
         for (endpoint, member) in all().filter(|(_, member)| member.live.is_unknown()) {
-            let model = &catalog.model(endpoint.model).name;
-            member.live.assume(siblings.expect(&endpoint.provider.name, model));
+            member.live.assume(siblings.expect(&endpoint.provider.name));
         }
     }
 

@@ -9,7 +9,6 @@ use super::policy::{Attempt, FirstToken, Policy, Progress, Scene};
 use super::random::Random;
 use super::world::{Offer as Listed, Request, TIMEOUT, World};
 use crate::books::published::Figures;
-use crate::books::siblings::{Known, Siblings};
 use crate::books::{CircuitSettings, Judgements, Lengths, Live, Pass};
 use crate::catalog::{
     Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Objective, Provider, Timeouts,
@@ -51,25 +50,6 @@ impl Merit {
             })
             .collect();
         Merit { objective, model: "model".into(), members, lengths: Lengths::default(), random, published }
-    }
-}
-
-impl Merit {
-    /// What the gateway does every second.
-    fn assume(&self) {
-        if self.members.iter().all(|member| !member.live.is_unknown()) {
-            return;
-        }
-        let known = |member: &Member| (Arc::clone(&member.endpoint.identity), member.live.usual());
-        let known: Vec<_> = self.members.iter().map(known).collect();
-        let known: Vec<Known<'_>> = known
-            .iter()
-            .map(|(provider, usual)| Known { provider, model: &self.model, usual: *usual })
-            .collect();
-        let usual = Siblings::of(&known).expect("", &self.model);
-        for member in &self.members {
-            member.live.assume(usual);
-        }
     }
 }
 
@@ -151,7 +131,6 @@ impl Policy for Merit {
         } else {
             live.record(&sample, now);
         }
-        self.assume();
     }
 }
 

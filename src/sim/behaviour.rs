@@ -72,6 +72,8 @@ pub enum Junk {
     Malformed,
     /// An event whose bytes are not UTF-8.
     NotUtf8,
+    /// A message whose checksum is wrong; where there are none, as malformed.
+    Checksum,
     /// A well-formed event with so many bytes of text.
     Big(usize),
     /// So many bytes without a line end.

@@ -154,8 +154,9 @@ fn give_away(text: &str, key: &str) -> String {
 }
 
 fn step(event: &Event, speech: &dyn Speech, behaviour: &Behaviour) -> Step {
-    let name = speech.event_name(&event.data);
-    Step::Body { bytes: lines(name, &event.data, behaviour), kind: event.kind, words: event.words }
+    let bytes = speech.frame(event.data.as_bytes());
+    let bytes = bytes.unwrap_or_else(|| lines(speech.event_name(&event.data), &event.data, behaviour));
+    Step::Body { bytes, kind: event.kind, words: event.words }
 }
 
 /// The lines of one event.

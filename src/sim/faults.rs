@@ -35,6 +35,11 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("burst-N", "words=N&quirks=burst&gap=0", "N words, all events in one write"),
     ("malformed", "inject=malformed@events:2", "one event with broken JSON among good ones"),
     ("not-utf8", "inject=not-utf8@events:2", "one event that is not UTF-8"),
+    (
+        "bad-checksum",
+        "inject=checksum@events:2",
+        "one message with a wrong checksum; as malformed where there are none",
+    ),
     ("big-event-N", "inject=big:N@events:2", "one proper event with N bytes of text"),
     ("giant-line-N", "inject=giant:N@events:2", "N bytes without a line end"),
     ("no-done", "quirks=no-done", "no `[DONE]`"),

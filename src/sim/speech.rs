@@ -3,6 +3,7 @@
 //! so that another dialect is another file and nothing else.
 
 pub(super) mod anthropic;
+pub(super) mod bedrock;
 pub(super) mod gemini;
 pub(super) mod openai;
 
@@ -18,6 +19,7 @@ use crate::catalog::Dialect;
 
 /// What a request asks for, as far as a simulated provider cares.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent things that a request says or not")]
 pub(super) struct Ask {
     /// The model.
     pub model: String,
@@ -35,6 +37,8 @@ pub(super) struct Ask {
     pub must_call: bool,
     /// Bytes of the messages, from which prompt tokens are computed.
     pub prompt_bytes: u64,
+    /// Whether Bedrock is asked in Anthropic's own words.
+    pub native: bool,
 }
 
 /// What an answer states it consumed. Derived from the request alone, so that a
@@ -140,6 +144,21 @@ pub(super) trait Speech: Debug + Send + Sync {
     /// A well-formed event with one very long text.
     fn big_event(&self, ask: &Ask, tale: &Tale, bytes: usize) -> Event;
 
+    /// The content type of a stream.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
+
+    /// An event in the dialect's own frame; nothing where events are lines.
+    fn frame(&self, _data: &[u8]) -> Option<Bytes> {
+        None
+    }
+
+    /// The header that names the error of a status, where errors have names.
+    fn error_header(&self, _status: u16) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
     /// An error body.
     fn error(&self, complaint: Complaint<'_>, behaviour: &Behaviour) -> Value;
 
@@ -150,13 +169,13 @@ pub(super) trait Speech: Debug + Send + Sync {
     fn models(&self, names: &[&str]) -> Bytes;
 }
 
-/// The speech of a dialect; `None` for those that are not simulated yet.
+/// The speech of a dialect.
 #[must_use]
-pub(super) fn speech(dialect: Dialect) -> Option<&'static dyn Speech> {
+pub(super) fn speech(dialect: Dialect) -> &'static dyn Speech {
     match dialect {
-        Dialect::OpenAi => Some(&openai::OpenAi),
-        Dialect::Anthropic => Some(&anthropic::Anthropic),
-        Dialect::Gemini => Some(&gemini::Gemini),
-        Dialect::Bedrock => None,
+        Dialect::OpenAi => &openai::OpenAi,
+        Dialect::Anthropic => &anthropic::Anthropic,
+        Dialect::Gemini => &gemini::Gemini,
+        Dialect::Bedrock => &bedrock::Bedrock,
     }
 }

@@ -117,6 +117,33 @@ fn a_token_that_is_taken_back_is_replaced_within_the_request() -> Fallible<()> {
     Ok(())
 }
 
+#[test]
+fn aws_gets_a_signature_of_every_request_and_never_the_key() -> Fallible<()> {
+    let upstream = Fake::start(|_, _| (200, String::new(), answer()))?;
+    let config = format!(
+        "[providers.aws]\nbase_url = \"{}/openai/v1\"\nauth = \"sigv4\"\nregions = [\"eu-west-1\"]\n\
+         models = [{{ name = \"small\", {PRICE} }}]\n",
+        upstream.url()
+    );
+    let environment = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "aws-s3cret")];
+    let mut gateway =
+        Gateway::start_with(&Setup { config: &config, environment: &environment, ..Setup::default() })?;
+    for _ in 0..2 {
+        assert_eq!(gateway.chat(&chat("small"))?.status, 200);
+    }
+    for asked in upstream.asked() {
+        let head = asked.head.to_lowercase();
+        assert!(head.contains("authorization: aws4-hmac-sha256 credential=akidexample/"), "{head}");
+        assert!(head.contains("/eu-west-1/bedrock/aws4_request"), "{head}");
+        let digest = ring::digest::digest(&ring::digest::SHA256, asked.body.as_bytes());
+        let digest = merit::accounts::keys::hex(digest.as_ref().try_into()?);
+        assert!(head.contains(&format!("x-amz-content-sha256: {digest}")), "{head}");
+        assert!(!head.contains("s3cret"), "{head}");
+    }
+    assert!(!gateway.whole_log()?.contains("aws-s3cret"));
+    Ok(())
+}
+
 /// A whole answer as OpenAI has it.
 fn answer() -> String {
     json!({ "id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{ "index": 0,

@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod bad_input;
+mod bedrock;
 #[cfg(test)]
 #[path = "../chaos/all.rs"]
 mod chaos;

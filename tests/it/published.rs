@@ -83,7 +83,7 @@ fn source(gateway: &Gateway) -> Fallible<Value> {
 #[test]
 fn a_list_that_has_gone_mad_changes_nothing_and_is_told() -> Fallible<()> {
     let (market, shelf) = (market()?, Shelf::start()?);
-    shelf.put("/genai.json", genai_prices(0.15, 0.6));
+    shelf.put("/genai.json", &genai_prices(0.15, 0.6).to_string());
     let gateway = Gateway::start(&configuration(&market, &shelf))?;
     until("the list is found unchanged", || Ok(polls(&gateway, "genai-prices", "unchanged")? >= 1))?;
     assert!(shelf.asked().iter().any(|asked| asked.path == "/genai.json" && asked.unchanged));
@@ -95,7 +95,7 @@ fn a_list_that_has_gone_mad_changes_nothing_and_is_told() -> Fallible<()> {
         ("[{\"id\": \"openai\", \"models\": [{\"id\": \"gpt-4o-mi".to_owned(), "garbage"),
     ] {
         let before = polls(&gateway, "genai-prices", result)?;
-        shelf.put("/genai.json", body);
+        shelf.put("/genai.json", &body);
         until("it is noticed", || Ok(polls(&gateway, "genai-prices", result)? > before))?;
         assert!((price(&gateway)? - 0.15).abs() < 1e-9);
     }
@@ -103,7 +103,7 @@ fn a_list_that_has_gone_mad_changes_nothing_and_is_told() -> Fallible<()> {
     assert_eq!(state.pointer("/prices/sources_failing"), Some(&json!(2)), "{state}");
     assert_eq!(state.get("status"), Some(&json!("ok")), "{state}");
 
-    shelf.put("/genai.json", genai_prices(1.5, 6.0));
+    shelf.put("/genai.json", &genai_prices(1.5, 6.0).to_string());
     until("the jump is noticed", || Ok(alarms(&gateway)? == 1))?;
     assert!((price(&gateway)? - 0.15).abs() < 1e-9);
     let held = source(&gateway)?;
@@ -119,16 +119,16 @@ fn a_list_that_has_gone_mad_changes_nothing_and_is_told() -> Fallible<()> {
 #[test]
 fn a_confirmed_change_takes_effect_and_moves_traffic() -> Fallible<()> {
     let (market, shelf) = (market()?, Shelf::start()?);
-    shelf.put("/genai.json", genai_prices(0.15, 0.6));
+    shelf.put("/genai.json", &genai_prices(0.15, 0.6).to_string());
     let gateway = Gateway::start(&configuration(&market, &shelf))?;
     until("the list is fetched", || Ok(polls(&gateway, "genai-prices", "changed")? >= 1))?;
     assert_eq!(winner(&gateway)?, "openai");
-    shelf.put("/genai.json", genai_prices(1.5, 6.0));
+    shelf.put("/genai.json", &genai_prices(1.5, 6.0).to_string());
     until("the jump is noticed", || Ok(alarms(&gateway)? == 1))?;
     assert_eq!(winner(&gateway)?, "openai", "one list is not enough");
     let before = gateway.chat(&cheapest())?;
 
-    shelf.put("/litellm.json", litellm(1.51, 6.0));
+    shelf.put("/litellm.json", &litellm(1.51, 6.0).to_string());
     until("the second list is believed", || Ok((price(&gateway)? - 1.5).abs() < 1e-9))?;
     assert_eq!(alarms(&gateway)?, 0);
     assert_eq!(winner(&gateway)?, "rival");
@@ -143,7 +143,7 @@ fn a_confirmed_change_takes_effect_and_moves_traffic() -> Fallible<()> {
     assert_eq!(told.get("low_confidence"), Some(&json!(false)), "{told}");
 
     // A change within reach needs nobody else.
-    shelf.put("/genai.json", genai_prices(0.6, 2.4));
+    shelf.put("/genai.json", &genai_prices(0.6, 2.4).to_string());
     until("the list is believed", || Ok((price(&gateway)? - 0.6).abs() < 1e-9))?;
     assert_eq!(source(&gateway)?.get("low_confidence"), Some(&json!(true)));
     Ok(())
@@ -158,7 +158,7 @@ fn nobody_is_asked_unless_the_configuration_says_so() -> Fallible<()> {
     assert!((price(&gateway)? - 0.15).abs() < 1e-9);
     assert_eq!(shelf.asked(), []);
     // Sources come and go with the configuration.
-    shelf.put("/genai.json", genai_prices(0.2, 0.8));
+    shelf.put("/genai.json", &genai_prices(0.2, 0.8).to_string());
     gateway.reconfigure(&with_sources)?;
     until("the list is believed", || Ok((price(&gateway)? - 0.2).abs() < 1e-9))?;
     gateway.reconfigure(without)?;
@@ -222,10 +222,8 @@ fn goes_to_beta(gateway: &Gateway) -> Fallible<()> {
 fn a_listing_tells_where_the_first_request_goes() -> Fallible<()> {
     let (market, shelf) = (twins()?, Shelf::start()?);
     let endpoint = |name: &str, ms: u32, speed: u32| json!({"provider_name": name, "latency_last_30m": {"p50": ms}, "throughput_last_30m": {"p50": speed}, "uptime_last_30m": 99.0});
-    shelf.put(
-        "/endpoints",
-        json!({"data": {"endpoints": [endpoint("Alpha", 9000, 10), endpoint("Beta Inc.", 200, 100)]}}),
-    );
+    let both = [endpoint("Alpha", 9000, 10), endpoint("Beta Inc.", 200, 100)];
+    shelf.put("/endpoints", &json!({"data": {"endpoints": both}}).to_string());
     let source = format!(
         "[[statistics.sources]]\nmodel = \"small\"\nurl = \"{}\"\nevery = \"1s\"\nkey = {{ env = \"PUBLISHER_KEY\" }}\n",
         shelf.url("/endpoints")

@@ -188,10 +188,6 @@ fn auth(
     path: &Path,
     check: &mut Check<'_>,
 ) -> Auth {
-    if dialect == Dialect::Bedrock {
-        let advice = "use Bedrock's OpenAI-compatible endpoint with dialect = \"openai\"";
-        check.warn(&path.key("dialect"), "bedrock is not spoken yet: its models are never chosen", advice);
-    }
     let has_key = raw.key.is_some() || !raw.keys.is_empty();
     let usual = match (has_key, dialect) {
         (false, _) => AuthKind::None,

@@ -103,12 +103,11 @@ pub(in crate::dialect) fn encode_in(
     let sampling = sampling::plan(&asked, family, thinking.active, &mut notes);
 
     let mut sheet = Sheet::new(&request.body);
-    match envelope.version {
-        Some(version) => sheet.push(&format!("{{\"anthropic_version\":\"{version}\"")),
-        None => {
-            sheet.push("{\"model\":");
-            sheet.string(upstream);
-        }
+    if let Some(version) = envelope.version {
+        sheet.push(&format!("{{\"anthropic_version\":\"{version}\""));
+    } else {
+        sheet.push("{\"model\":");
+        sheet.string(upstream);
     }
     sheet.push(&format!(",\"max_tokens\":{limit}"));
     if request.stream && envelope.version.is_none() {

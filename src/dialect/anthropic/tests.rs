@@ -10,57 +10,9 @@ use bytes::Bytes;
 
 use super::Anthropic;
 use crate::catalog::{Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Provider, Timeouts};
-use crate::dialect::{Codec, Progress, Style, Tail, Watch};
+use crate::dialect::tests::{decode, with_usage};
+use crate::dialect::{Codec, Style, Tail};
 use crate::outcome::Failure;
-use crate::units::Usage;
-
-/// What a caller got, and what the decoder saw.
-struct Told {
-    bytes: Vec<u8>,
-    result: Result<(), Failure>,
-    watch: Watch,
-}
-
-impl Told {
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.bytes).unwrap()
-    }
-}
-
-fn with_usage() -> Style {
-    Style { model: None, include_usage: true, ..Style::default() }
-}
-
-/// What stands in for an estimate where the upstream states no usage.
-fn tail() -> Tail {
-    let usage = Usage { input: 10, output: 5, estimated: true, ..Usage::default() };
-    Tail {
-        usage: Some(usage),
-        cost: Some("0.000123".to_owned()),
-        merit: Some(r#"{"attempts":1}"#.to_owned()),
-    }
-}
-
-/// Runs a stream through the decoder as `dispatch` would.
-fn decode<'c>(chunks: impl IntoIterator<Item = &'c [u8]>, style: &Style) -> Told {
-    let mut decoder = Anthropic.stream(style);
-    let mut out = Vec::new();
-    let mut result = Ok(Progress::More);
-    for chunk in chunks {
-        result = decoder.feed(Bytes::copy_from_slice(chunk), &mut out);
-        if result != Ok(Progress::More) {
-            break;
-        }
-    }
-    let result = match result {
-        Ok(Progress::More) => decoder.end_of_input(&mut out),
-        other => other.map(drop),
-    };
-    if result.is_ok() {
-        decoder.close(&tail(), &mut out);
-    }
-    Told { bytes: out.concat(), result, watch: decoder.watch().clone() }
-}
 
 /// An endpoint whose provider calls the model `upstream`.
 fn endpoint(upstream: &str) -> Endpoint {

@@ -155,7 +155,8 @@ mod tests {
         ] {
             let status = NAMES.iter().find(|(known, _)| *known == name).unwrap().1;
             assert_eq!(of(status, name, "x").label(), expected, "{name}");
-            let lower = format!("{}{}", name[..1].to_lowercase(), &name[1..]);
+            let (first, rest) = name.split_at(1);
+            let lower = format!("{}{rest}", first.to_lowercase());
             assert_eq!(in_band(lower.as_bytes(), br#"{"message":"x"}"#).label(), expected, "{lower}");
         }
         assert_eq!(in_band(b"brandNewException", b"{}").label(), "server_error");

@@ -51,13 +51,15 @@ pub(super) enum Forced {
 
 /// How the effort of reasoning is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub(super) enum Effort {
     /// As `reasoning_effort`, in `OpenAI`'s words.
-    ReasoningEffort,
+    #[serde(rename = "reasoning_effort")]
+    Word,
     /// As `reasoningConfig` with low, medium and high, of Nova.
-    ReasoningConfig,
+    #[serde(rename = "reasoning_config")]
+    Config,
     /// Not at all.
+    #[serde(rename = "none")]
     None,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Stream {
 /// Who tells it.
 #[derive(Debug)]
 enum Told {
-    Converse(Converse),
+    Converse(Box<Converse>),
     /// Claude in its own words, from `InvokeModelWithResponseStream`.
     Messages(Box<Messages>),
 }
@@ -52,7 +52,7 @@ impl Stream {
         Stream {
             splitter: Splitter::new(MOST_EVENT),
             style: style.clone(),
-            told: Told::Converse(Converse::default()),
+            told: Told::Converse(Box::default()),
             ready: Vec::new(),
         }
     }
@@ -91,16 +91,14 @@ impl Converse {
         if self.stopped && message.name != b"metadata"[..] {
             return Ok(Progress::More);
         }
-        match self.translate(message, style, out) {
-            Ok(progress) => progress,
-            Err(Malformed) => {
-                let malformed = &mut self.translator.watch.malformed;
-                *malformed += 1;
-                match *malformed > MOST_MALFORMED {
-                    true => Err(Failure::Protocol { detail: "too many events that cannot be read" }),
-                    false => Ok(Progress::More),
-                }
-            }
+        if let Ok(progress) = self.translate(message, style, out) {
+            return progress;
+        }
+        let malformed = &mut self.translator.watch.malformed;
+        *malformed += 1;
+        match *malformed > MOST_MALFORMED {
+            true => Err(Failure::Protocol { detail: "too many events that cannot be read" }),
+            false => Ok(Progress::More),
         }
     }
 
@@ -233,13 +231,13 @@ pub(super) fn model(style: &Style) -> Vec<u8> {
 ///
 /// # Errors
 /// As for reading the answer.
-pub(super) fn of_reply(body: Bytes, style: &Style) -> Result<Box<dyn Decoder>, Failure> {
-    let answer = match reply::answer(&body)? {
-        reply::Answer::Messages => return Ok(Box::new(Messages::of_reply(&body, style)?)),
+pub(super) fn of_reply(body: &Bytes, style: &Style) -> Result<Box<dyn Decoder>, Failure> {
+    let answer = match reply::answer(body)? {
+        reply::Answer::Messages => return Ok(Box::new(Messages::of_reply(body, style)?)),
         reply::Answer::Converse(answer) => answer,
     };
     let mut stream = Stream::new(style);
-    let mut converse = Converse::default();
+    let mut converse: Box<Converse> = Box::default();
     converse.whole(&answer, style, &mut stream.ready)?;
     stream.told = Told::Converse(converse);
     Ok(Box::new(stream))

@@ -62,6 +62,7 @@ pub(super) fn injection(text: &str) -> Option<(Junk, Point)> {
     let junk = match word {
         "malformed" => Junk::Malformed,
         "not-utf8" => Junk::NotUtf8,
+        "checksum" => Junk::Checksum,
         "big" => Junk::Big(size(number)?),
         "giant" => Junk::Giant(number.parse().ok().filter(|count| *count <= MOST_FILL)?),
         "pings" => Junk::Pings(script::duration(if number.is_empty() { "10ms" } else { number })?),

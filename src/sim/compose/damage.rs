@@ -18,10 +18,17 @@ pub(super) fn inject(body: &mut Vec<Step>, brief: &Brief<'_>, streamed: bool) {
 }
 
 fn junk_step(junk: Junk, brief: &Brief<'_>, streamed: bool) -> Step {
+    const BROKEN: &str = "{\"id\":\"broken\",\"choices\":[{\"index\":0,";
     let other = |bytes: Bytes| Step::Body { bytes, kind: Kind::Other, words: 0 };
+    let framed = brief.speech.frame(BROKEN.as_bytes()).filter(|_| streamed);
     match junk {
-        Junk::Malformed => {
-            other(lines(None, "{\"id\":\"broken\",\"choices\":[{\"index\":0,", brief.behaviour))
+        Junk::Malformed => other(framed.unwrap_or_else(|| lines(None, BROKEN, brief.behaviour))),
+        Junk::Checksum => match framed {
+            Some(frame) => other(damaged(&frame)),
+            None => other(lines(None, BROKEN, brief.behaviour)),
+        },
+        Junk::NotUtf8 if framed.is_some() => {
+            other(brief.speech.frame(b"{\"delta\":{\"text\":\"\xff\xfe\"}}").unwrap_or_default())
         }
         Junk::NotUtf8 => {
             let mut bytes = BytesMut::from("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"");
@@ -33,10 +40,22 @@ fn junk_step(junk: Junk, brief: &Brief<'_>, streamed: bool) -> Step {
         }
         Junk::Big(bytes) => Step::Fill { byte: b' ', count: bytes as u64 },
         Junk::Giant(count) => Step::Fill { byte: b'a', count },
-        Junk::Pings(every) => Step::Forever { bytes: Bytes::from_static(b": ping\n\n"), every },
+        Junk::Pings(every) => {
+            let frame = brief.speech.frame(b"{\"ping\":{}}");
+            Step::Forever { bytes: frame.unwrap_or(Bytes::from_static(b": ping\n\n")), every }
+        }
         Junk::Error => step(&brief.speech.error_event(brief.ask, false), brief.speech, brief.behaviour),
         Junk::ErrorChunk => step(&brief.speech.error_event(brief.ask, true), brief.speech, brief.behaviour),
     }
+}
+
+/// A frame whose last bit is another.
+fn damaged(frame: &Bytes) -> Bytes {
+    let mut bytes = frame.to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    bytes.into()
 }
 
 /// Ends or stalls an answer where the behaviour says so.

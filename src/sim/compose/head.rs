@@ -53,6 +53,10 @@ pub(super) fn head(brief: &Brief<'_>, framing: Framing, streamed: bool, length: 
     if behaviour.has(Quirk::Gzip) {
         text.push_str("content-encoding: gzip\r\n");
     }
+    if let (400.., Some((name, value))) = (behaviour.status(), brief.speech.error_header(behaviour.status()))
+    {
+        line(&mut text, format_args!("{name}: {value}"));
+    }
     if let Some(location) = &behaviour.location {
         line(&mut text, format_args!("location: {location}"));
     }
@@ -89,7 +93,7 @@ fn content_type<'a>(brief: &'a Brief<'_>, streamed: bool) -> &'a str {
         (Some(own), _) => own,
         (None, Shape::Html) => "text/html; charset=utf-8",
         (None, Shape::Plain) => "text/plain",
-        (None, _) if streamed => "text/event-stream; charset=utf-8",
+        (None, _) if streamed => brief.speech.stream_type(),
         (None, _) => "application/json",
     }
 }

@@ -17,7 +17,7 @@ fn script(behaviour: &str, stream: bool) -> Script {
     let consumed =
         Consumed { prompt_tokens: 5, completion_tokens: 20, reasoning_tokens: 0, cached_tokens: 0 };
     compose(Brief {
-        speech: speech(Dialect::OpenAi).unwrap(),
+        speech: speech(Dialect::OpenAi),
         ask: &Ask { model: "m".to_owned(), stream, include_usage: true, choices: 1, ..Ask::default() },
         tale: &Tale { number: 1, content, consumed, cost_usd: 0.0 },
         behaviour: &behaviour,

@@ -21,7 +21,9 @@ pub(crate) struct Anthropic;
 
 #[derive(Deserialize)]
 struct Body<'a> {
+    #[serde(default)]
     model: String,
+    anthropic_version: Option<String>,
     max_tokens: usize,
     #[serde(borrow)]
     messages: &'a RawValue,
@@ -46,23 +48,7 @@ impl Speech for Anthropic {
         if inbound.header("anthropic-version").is_none() {
             return Err("anthropic-version: header is required".to_owned());
         }
-        let body: Body<'_> = serde_json::from_slice(&inbound.body).map_err(|error| error.to_string())?;
-        strict::check(body.messages)?;
-        let choice = body.tool_choice.unwrap_or(Value::Null);
-        let named = choice.get("name").and_then(Value::as_str);
-        let first = body.tools.first().and_then(|tool| tool.get("name")).and_then(Value::as_str);
-        let kind = choice.get("type").and_then(Value::as_str);
-        Ok(Ask {
-            model: body.model,
-            stream: body.stream.unwrap_or(false),
-            include_usage: true,
-            choices: 1,
-            max_tokens: Some(body.max_tokens),
-            must_call: first.is_some() && matches!(kind, Some("any" | "tool")),
-            tool: named.or(first).filter(|_| kind != Some("none")).map(str::to_owned),
-            prompt_bytes: (body.messages.get().len() + body.system.map_or(0, |system| system.get().len()))
-                as u64,
-        })
+        read(inbound, None)
     }
 
     fn whole(&self, ask: &Ask, tale: &Tale, behaviour: &Behaviour) -> Value {
@@ -114,6 +100,43 @@ impl Speech for Anthropic {
         let (first, last) = (names.first(), names.last());
         json!({"data": data, "has_more": false, "first_id": first, "last_id": last}).to_string().into()
     }
+}
+
+/// Understands a body; `version` where a platform has it inside, and the model in
+/// the path instead.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn read(inbound: &Inbound, version: Option<&str>) -> Result<Ask, String> {
+    let body: Body<'_> = serde_json::from_slice(&inbound.body).map_err(|error| error.to_string())?;
+    match (version, body.model.is_empty()) {
+        (None, true) => return Err("model: field required".to_owned()),
+        (Some(_), false) => return Err("model: extra inputs are not permitted".to_owned()),
+        _ if body.anthropic_version.as_deref() != version => {
+            return Err("anthropic_version: field required here, and nowhere else".to_owned());
+        }
+        (Some(_), _) if body.stream.is_some() => {
+            return Err("stream: extra inputs are not permitted".to_owned());
+        }
+        _ => {}
+    }
+    strict::check(body.messages)?;
+    let choice = body.tool_choice.unwrap_or(Value::Null);
+    let named = choice.get("name").and_then(Value::as_str);
+    let first = body.tools.first().and_then(|tool| tool.get("name")).and_then(Value::as_str);
+    let kind = choice.get("type").and_then(Value::as_str);
+    let system = body.system.map_or(0, |system| system.get().len());
+    Ok(Ask {
+        model: body.model,
+        stream: body.stream.unwrap_or(false),
+        include_usage: true,
+        choices: 1,
+        max_tokens: Some(body.max_tokens),
+        must_call: first.is_some() && matches!(kind, Some("any" | "tool")),
+        tool: named.or(first).filter(|_| kind != Some("none")).map(str::to_owned),
+        prompt_bytes: (body.messages.get().len() + system) as u64,
+        native: false,
+    })
 }
 
 /// Builds the events of one stream.
@@ -245,12 +268,12 @@ fn blocks(tale: &Tale) -> Vec<Value> {
     blocks
 }
 
-fn arguments(call: &super::Call) -> Value {
+pub(super) fn arguments(call: &super::Call) -> Value {
     serde_json::from_str(&call.arguments.concat()).unwrap_or_else(|_| Value::Object(Map::new()))
 }
 
 /// What a real signature looks like: opaque base64.
-fn signature(tale: &Tale) -> String {
+pub(super) fn signature(tale: &Tale) -> String {
     format!("c2lnbmF0dXJlIA{}==", tale.number)
 }
 

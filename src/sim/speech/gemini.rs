@@ -65,6 +65,7 @@ impl Speech for Gemini {
             must_call: tool.is_some() && mode.is_some_and(|mode| mode == "ANY"),
             tool: tool.map(str::to_owned),
             prompt_bytes: body.contents.get().len() as u64,
+            native: false,
         })
     }
 

@@ -59,6 +59,7 @@ impl Speech for OpenAi {
             must_call: tool.is_some() && (choice.is_object() || choice == "required"),
             tool: tool.map(str::to_owned),
             prompt_bytes: body.messages.get().len() as u64,
+            native: false,
         })
     }
 

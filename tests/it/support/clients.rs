@@ -14,6 +14,9 @@ pub(crate) enum Client {
     /// Anthropic's own, which goes through other steps (`tests/sdk/messages.py`)
     /// and is given a base URL without `/v1`.
     Messages,
+    /// AWS's own, with steps of its own too (`tests/sdk/bedrock.py`), given the
+    /// base URL as providers have it.
+    Bedrock,
 }
 
 /// What a client saw, step by step (`tests/sdk/story.py` lists the steps).
@@ -30,6 +33,7 @@ impl Client {
         let mut command = match self {
             Client::Python => python("story.py")?,
             Client::Messages => python("messages.py")?,
+            Client::Bedrock => python("bedrock.py")?,
             Client::Node => {
                 let mut command = Command::new("node");
                 command.arg(installed::node_story()?);

@@ -43,15 +43,7 @@ impl Shelf {
         let state = Arc::new(State::default());
         let serving = {
             let state = Arc::clone(&state);
-            std::thread::spawn(move || {
-                for stream in listener.incoming().flatten() {
-                    if state.closed.load(Relaxed) {
-                        return;
-                    }
-                    // Whoever hangs up in the middle has only himself to blame.
-                    let _ = state.answer(stream);
-                }
-            })
+            std::thread::spawn(move || state.serve(&listener))
         };
         Ok(Shelf { port, state, serving: Some(serving) })
     }
@@ -62,9 +54,9 @@ impl Shelf {
     }
 
     /// Puts a text there.
-    pub(crate) fn put(&self, path: &str, body: impl ToString) {
+    pub(crate) fn put(&self, path: &str, body: &str) {
         let mut bodies = self.state.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        bodies.insert(path.to_owned(), body.to_string());
+        bodies.insert(path.to_owned(), body.to_owned());
     }
 
     /// All requests so far.
@@ -74,6 +66,16 @@ impl Shelf {
 }
 
 impl State {
+    fn serve(&self, listener: &TcpListener) {
+        for stream in listener.incoming().flatten() {
+            if self.closed.load(Relaxed) {
+                return;
+            }
+            // Whoever hangs up in the middle has only himself to blame.
+            let _ = self.answer(stream);
+        }
+    }
+
     fn answer(&self, mut stream: TcpStream) -> Fallible<()> {
         let mut lines = BufReader::new(stream.try_clone()?).lines();
         let first = lines.next().ok_or("no request")??;

@@ -120,10 +120,9 @@ impl<'b> Asked<'b> {
     /// The tier, where the platform has Anthropic's.
     pub(in crate::dialect) fn write_tier(&self, known: bool, sheet: &mut Sheet<'b>, notes: &mut Notes) {
         match self.service_tier.and_then(|tier| tier.as_str()).as_deref() {
-            None => {}
             Some("auto") if known => sheet.push(",\"service_tier\":\"auto\""),
             Some("default") if known => sheet.push(",\"service_tier\":\"standard_only\""),
-            Some("auto" | "default") => {}
+            None | Some("auto" | "default") => {}
             Some(_) => notes.no_effect("service_tier"),
         }
     }

@@ -7,54 +7,23 @@
 //! `NAME.request.json` becomes `NAME.encoded.json`, for an upstream that calls
 //! the model as the request does; lines `~ TEXT` are what the caller is told.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use serde_json::Value;
 
 use super::*;
 use crate::dialect::openai::tests::canonical::judge;
+use crate::dialect::tests::{Golden, failed};
 use crate::request::ChatRequest;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/anthropic")
-}
-
-fn names(ending: &str) -> BTreeSet<String> {
-    let entries =
-        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    entries.filter_map(|name| Some(name.strip_suffix(ending)?.to_owned())).collect()
-}
-
-pub(super) fn read(name: &str, ending: &str) -> String {
-    let path = folder().join(format!("{name}{ending}"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Every source has its result, and no result is left over.
-fn pairs(source: &str, result: &str) -> BTreeSet<String> {
-    let sources = names(source);
-    assert_eq!(sources, names(result));
-    assert!(!sources.is_empty());
-    sources
-}
-
-fn failed(text: &str, result: &Result<(), Failure>) -> String {
-    match result {
-        Ok(()) => text.to_owned(),
-        Err(failure) => format!("{text}! {}\n", failure.label()),
-    }
-}
+pub(super) const GOLDEN: Golden = Golden("anthropic");
 
 #[test]
 fn streams() {
-    for name in pairs(".upstream.sse", ".caller.sse") {
-        let source = read(&name, ".upstream.sse");
-        let expected = read(&name, ".caller.sse");
-        let told = decode([source.as_bytes()], &with_usage());
+    for name in GOLDEN.pairs(".upstream.sse", ".caller.sse") {
+        let source = GOLDEN.read(&name, ".upstream.sse");
+        let expected = GOLDEN.read(&name, ".caller.sse");
+        let told = decode(&Anthropic, [source.as_bytes()], &with_usage());
         assert_eq!(failed(told.text(), &told.result), expected, "{name}");
-        let pieces = decode(source.as_bytes().chunks(7), &with_usage());
+        let pieces = decode(&Anthropic, source.as_bytes().chunks(7), &with_usage());
         assert_eq!(failed(pieces.text(), &pieces.result), expected, "{name} in pieces");
         if told.result.is_ok() {
             judge(told.text(), true).unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -64,20 +33,20 @@ fn streams() {
 
 #[test]
 fn answers() {
-    for name in pairs(".upstream.json", ".caller.json") {
-        let reply = Anthropic.reply(read(&name, ".upstream.json").into(), &Style::default());
+    for name in GOLDEN.pairs(".upstream.json", ".caller.json") {
+        let reply = Anthropic.reply(GOLDEN.read(&name, ".upstream.json").into(), &Style::default());
         let (text, result) = match reply {
             Ok(reply) => (String::from_utf8(reply.body.to_vec()).unwrap() + "\n", Ok(())),
             Err(failure) => (String::new(), Err(failure)),
         };
-        assert_eq!(failed(&text, &result), read(&name, ".caller.json"), "{name}");
+        assert_eq!(failed(&text, &result), GOLDEN.read(&name, ".caller.json"), "{name}");
     }
 }
 
 #[test]
 fn requests() {
-    for name in pairs(".request.json", ".encoded.json") {
-        let request = ChatRequest::read(read(&name, ".request.json").into()).unwrap();
+    for name in GOLDEN.pairs(".request.json", ".encoded.json") {
+        let request = ChatRequest::read(GOLDEN.read(&name, ".request.json").into()).unwrap();
         let said = match Anthropic.encode(&request, &endpoint(&request.model)) {
             Ok(encoded) => {
                 let body = String::from_utf8(encoded.body.concat()).unwrap();
@@ -88,6 +57,6 @@ fn requests() {
             Err(Failure::Unsupported { what }) => format!("! {what}\n"),
             Err(failure) => panic!("{name}: {failure:?}"),
         };
-        assert_eq!(said, read(&name, ".encoded.json"), "{name}");
+        assert_eq!(said, GOLDEN.read(&name, ".encoded.json"), "{name}");
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::golden::read;
+use super::golden::GOLDEN;
 use super::*;
 use crate::dialect::openai::tests::canonical::{Choice, judge};
 use crate::outcome::FinishReason;
@@ -98,7 +98,7 @@ fn an_end_without_a_reason_is_none() {
     let source = stream(&[Piece::Text(vec!["Hel".to_owned()])], "end_turn");
     let source = source.replace(r#""stop_reason":"end_turn""#, r#""stop_reason":null"#);
     assert!(source.contains(r#""stop_reason":null"#) && source.contains("message_stop"));
-    let told = decode([source.as_bytes()], &with_usage());
+    let told = decode(&Anthropic, [source.as_bytes()], &with_usage());
     assert_eq!(told.result, Err(Failure::Truncated));
     assert!(!told.bytes.ends_with(b"[DONE]\n\n"));
 }
@@ -108,11 +108,11 @@ proptest! {
     fn callers_get_what_was_said_however_it_is_cut(pieces in pieces(), size in 1..200_usize, usage in any::<bool>()) {
         let source = stream(&pieces, "end_turn");
         let style = Style { model: Some("shown".into()), include_usage: usage, ..Style::default() };
-        let told = decode([source.as_bytes()], &style);
+        let told = decode(&Anthropic, [source.as_bytes()], &style);
         prop_assert_eq!(&told.result, &Ok(()));
         let said = judge(told.text(), usage).unwrap();
         prop_assert_eq!(said.choices.into_values().collect::<Vec<_>>(), vec![meant(&pieces)]);
-        prop_assert_eq!(decode(source.as_bytes().chunks(size), &style).bytes, told.bytes);
+        prop_assert_eq!(decode(&Anthropic, source.as_bytes().chunks(size), &style).bytes, told.bytes);
         prop_assert_eq!(told.watch.usage.map(|usage| (usage.input, usage.output, usage.estimated)), Some((3, 9, false)));
     }
 
@@ -121,7 +121,7 @@ proptest! {
         let source = stream(&pieces, "end_turn");
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a test's length")]
         let length = ((source.len() - 1) as f64 * part) as usize;
-        let told = decode([&source.as_bytes()[..length]], &with_usage());
+        let told = decode(&Anthropic, [&source.as_bytes()[..length]], &with_usage());
         prop_assert_eq!(told.result, Err(Failure::Truncated));
         prop_assert!(!told.bytes.ends_with(b"[DONE]\n\n"));
     }
@@ -134,12 +134,12 @@ proptest! {
         let at = at.index(source.len());
         let end = (at + cut).min(source.len());
         source.splice(at..end, junk);
-        let told = decode([source.as_slice()], &with_usage());
+        let told = decode(&Anthropic, [source.as_slice()], &with_usage());
         // Damage inside a string is another text; but the form always holds.
         if told.result.is_ok() && simdutf8::basic::from_utf8(&told.bytes).is_ok() {
             prop_assert!(judge(told.text(), true).is_ok(), "{}", told.text());
         }
-        prop_assert_eq!(decode(source.chunks(3), &with_usage()).bytes, told.bytes);
+        prop_assert_eq!(decode(&Anthropic, source.chunks(3), &with_usage()).bytes, told.bytes);
     }
 
     #[test]
@@ -162,7 +162,7 @@ fn a_whole_answer_can_be_streamed() {
     for name in
         ["text", "two-texts", "thinking-and-tools", "answer-tool", "refusal-without-content", "server-tool"]
     {
-        let body = Bytes::from(read(name, ".upstream.json"));
+        let body = Bytes::from(GOLDEN.read(name, ".upstream.json"));
         let reply = Anthropic.reply(body.clone(), &Style::default()).unwrap();
         let mut decoder = Anthropic.reply_as_stream(body, &with_usage()).unwrap();
         let mut out = Vec::new();
@@ -185,8 +185,11 @@ fn a_whole_answer_can_be_streamed() {
 
 #[test]
 fn content_is_told_from_preamble() {
-    let count =
-        |name: &str| decode([read(name, ".upstream.sse").as_bytes()], &with_usage()).watch.content_events;
+    let count = |name: &str| {
+        decode(&Anthropic, [GOLDEN.read(name, ".upstream.sse").as_bytes()], &with_usage())
+            .watch
+            .content_events
+    };
     assert_eq!(count("error-first"), 0);
     assert_eq!(count("text"), 2);
     assert_eq!(count("refusal-without-content"), 1);
@@ -197,26 +200,28 @@ fn content_is_told_from_preamble() {
 
 #[test]
 fn of_a_stream_that_breaks_off_the_input_is_known_and_the_output_estimated() {
-    let told = decode([read("cut", ".upstream.sse").as_bytes()], &with_usage());
+    let told = decode(&Anthropic, [GOLDEN.read("cut", ".upstream.sse").as_bytes()], &with_usage());
     let usage = told.watch.usage.unwrap();
     assert_eq!((usage.input, usage.output, usage.estimated), (12, 1, true));
     assert_eq!(told.watch.finish, None);
-    let told = decode([read("limit", ".upstream.sse").as_bytes()], &with_usage());
+    let told = decode(&Anthropic, [GOLDEN.read("limit", ".upstream.sse").as_bytes()], &with_usage());
     assert_eq!(told.watch.finish, Some(FinishReason::Length));
     assert!(!told.watch.usage.unwrap().estimated);
 }
 
 #[test]
 fn figures_that_cannot_be_true_are_not_believed() {
-    let watch = decode([read("usage-hostile", ".upstream.sse").as_bytes()], &with_usage()).watch;
+    let watch =
+        decode(&Anthropic, [GOLDEN.read("usage-hostile", ".upstream.sse").as_bytes()], &with_usage()).watch;
     assert_eq!((watch.usage, watch.usage_implausible), (None, true));
-    let reply = Anthropic.reply(read("usage-hostile", ".upstream.json").into(), &Style::default()).unwrap();
+    let reply =
+        Anthropic.reply(GOLDEN.read("usage-hostile", ".upstream.json").into(), &Style::default()).unwrap();
     assert_eq!((reply.usage, reply.usage_implausible), (None, true));
 }
 
 #[test]
 fn a_stream_of_damage_is_no_answer() {
-    let told = decode(["data: {\"type\":\n\n".repeat(9).as_bytes()], &with_usage());
+    let told = decode(&Anthropic, ["data: {\"type\":\n\n".repeat(9).as_bytes()], &with_usage());
     assert_eq!(told.result.unwrap_err().label(), "protocol");
     assert_eq!(told.watch.malformed, 9);
 }

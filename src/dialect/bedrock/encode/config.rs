@@ -95,10 +95,10 @@ impl<'b> Config<'b> {
             _ => None,
         };
         match (family.effort, level) {
-            (Effort::ReasoningEffort, Some(level)) => {
+            (Effort::Word, Some(level)) => {
                 self.fields.insert("reasoning_effort".to_owned(), level.into());
             }
-            (Effort::ReasoningConfig, Some(level)) => {
+            (Effort::Config, Some(level)) => {
                 let config = json!({"type": "enabled", "maxReasoningEffort": level});
                 self.fields.insert("reasoningConfig".to_owned(), config);
                 // The model insists on it.
@@ -106,7 +106,7 @@ impl<'b> Config<'b> {
                     notes.add("max_tokens has no effect beside this reasoning_effort");
                 }
             }
-            (Effort::ReasoningConfig, None) if effort == "none" => {
+            (Effort::Config, None) if effort == "none" => {
                 self.fields.insert("reasoningConfig".to_owned(), json!({"type": "disabled"}));
             }
             // What cannot think is not asked to.

@@ -26,7 +26,7 @@ pub(super) struct Writer<'b, 'n> {
     flat: bool,
     /// Documents so far; no two may have the same name.
     documents: u32,
-    /// What stands before the next element of the innermost list.
+    /// Whether the innermost list has an element already.
     comma: bool,
     notes: &'n mut Notes,
 }
@@ -81,7 +81,10 @@ impl<'b, 'n> Writer<'b, 'n> {
         for block in blocks() {
             self.block(block)?;
         }
-        let says = |block: &Block<'_>| matches!(block.content, Content::Text(_) | Content::Words(_));
+        let says = |block: &Block<'_>| match &block.content {
+            Content::Text(text) => !is_blank(text),
+            other => matches!(other, Content::Words(_)),
+        };
         let document = |block: &Block<'_>| matches!(block.content, Content::Media { kind: "document", .. });
         if !self.comma {
             self.words(FILLER);
@@ -107,7 +110,13 @@ impl<'b, 'n> Writer<'b, 'n> {
     }
 
     fn block(&mut self, block: &Block<'b>) -> Result<(), Failure> {
-        match &block.content {
+        self.content(&block.content)?;
+        self.point(block.cache.as_ref());
+        Ok(())
+    }
+
+    fn content(&mut self, content: &Content<'b>) -> Result<(), Failure> {
+        match content {
             // Blank texts are refused, and say nothing.
             Content::Text(text) if is_blank(text) => {}
             Content::Text(text) => {
@@ -121,7 +130,6 @@ impl<'b, 'n> Writer<'b, 'n> {
             Content::Call { id, name, input } => self.call(id, name, input),
             Content::Result { id, content, failed } => self.result(id, content, *failed)?,
         }
-        self.point(block.cache.as_ref());
         Ok(())
     }
 
@@ -181,7 +189,7 @@ impl<'b, 'n> Writer<'b, 'n> {
         self.comma = false;
         for block in content {
             // No cache point can stand inside a result.
-            self.block(&Block { content: content_of(block), cache: None })?;
+            self.content(&block.content)?;
         }
         if !self.comma {
             self.words(FILLER);
@@ -274,23 +282,6 @@ impl<'b, 'n> Writer<'b, 'n> {
     }
 }
 
-/// The same content, without what surrounds it.
-fn content_of<'b>(block: &Block<'b>) -> Content<'b> {
-    match &block.content {
-        Content::Text(text) => Content::Text(*text),
-        Content::Media { kind, source: Source::Inline { media_type, string, skip }, title } => {
-            let source = Source::Inline { media_type, string: *string, skip: *skip };
-            Content::Media { kind, source, title: *title }
-        }
-        Content::Media { kind, source: Source::Link(link), title } => {
-            Content::Media { kind, source: Source::Link(*link), title: *title }
-        }
-        Content::Words(words) => Content::Words(words),
-        // A result has nothing else in it.
-        Content::Thought(_) | Content::Call { .. } | Content::Result { .. } => Content::Words(FILLER),
-    }
-}
-
 fn is_blank(text: &Raw<'_>) -> bool {
     // A long text is not looked through for this.
     text.text.len() < 256 && text.as_str().is_some_and(|text| text.trim().is_empty())
@@ -322,7 +313,7 @@ fn short(id: &str) -> String {
 /// A name of letters, digits, single spaces, hyphens and brackets, which alone are
 /// accepted, and unlike any other.
 fn document_name(title: Option<&Raw<'_>>, number: u32) -> String {
-    let title = title.and_then(|title| title.as_str()).unwrap_or_default();
+    let title = title.and_then(Raw::as_str).unwrap_or_default();
     let stem = title.rsplit_once('.').map_or(&*title, |(stem, _)| stem);
     let word = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).take(40).collect::<String>();
     let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|text| !text.is_empty());
