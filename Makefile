@@ -32,6 +32,7 @@ lint: ## format, clippy, documentation, and licences where cargo-deny is install
 
 bench: ## criterion benches
 	$(CARGO) bench --locked --bench decide --bench relay -- $(ARGS)
+	$(CARGO) bench --locked --bench ledger
 
 docs: ## the API documentation, into target/doc
 	$(CARGO) doc --locked --no-deps
@@ -51,17 +52,16 @@ bench-gateway: ## CPU, latency and memory beside nginx and a direct call
 	$(CARGO) build --locked --release
 	$(CARGO) bench --locked --bench gateway -- --merit target/release/merit $(ARGS)
 
-# DATA is a folder with market/endpoints_daily.csv.gz, traces/trace_azure2023_*.csv.gz
-# and traces/trace_mooncake_synthetic.jsonl.gz
-# (docs/replay.md has the formats).
-REPLAY = $(CARGO) run --locked --release --quiet -- replay market \
-	--endpoints $(DATA)/market/endpoints_daily.csv.gz \
+# Without DATA a made-up market with the moments of the recorded one. DATA is a folder
+# with market/endpoints_daily.csv.gz, traces/trace_azure2023_*.csv.gz and
+# traces/trace_mooncake_synthetic.jsonl.gz (docs/replay.md has the formats).
+REPLAYED = $(if $(DATA),--endpoints $(DATA)/market/endpoints_daily.csv.gz \
 	--trace $(DATA)/traces/trace_azure2023_conv.csv.gz \
-	--trace $(DATA)/traces/trace_azure2023_code.csv.gz $(ARGS)
+	--trace $(DATA)/traces/trace_azure2023_code.csv.gz,--generate)
+REPLAY = $(CARGO) run --locked --release --quiet -- replay market $(REPLAYED) $(ARGS)
 CACHE = $(CARGO) run --locked --release --quiet -- replay cache \
 	--trace $(DATA)/traces/trace_mooncake_synthetic.jsonl.gz
-bench-routing: ## dollars, latency and regret on recorded markets (DATA=folder)
-	@if [ -z '$(DATA)' ]; then echo 'bench-routing: set DATA to a folder of recorded markets: docs/replay.md' >&2; exit 69; fi
+bench-routing: ## dollars, latency and regret on made-up markets, or on recorded ones (DATA=folder)
 	@for value in 2e-5 2e-4 2e-3; do \
 		echo; echo "USD $$value per second, published prior"; $(REPLAY) --usd-per-second $$value; \
 		echo; echo "USD $$value per second, no prior"; $(REPLAY) --usd-per-second $$value --prior none --only-merit; \
@@ -70,4 +70,4 @@ bench-routing: ## dollars, latency and regret on recorded markets (DATA=folder)
 		echo; echo "USD 2e-4 per second, prior $$prior, no waves"; $(REPLAY) --waves 0 --prior $$prior --only-merit; \
 		echo; echo "USD 2e-4 per second, prior $$prior, 100 requests a regime"; $(REPLAY) --requests 100 --prior $$prior --only-merit; \
 	done
-	@for endpoints in 8 32; do echo; echo "prompt caches, $$endpoints endpoints"; $(CACHE) --endpoints $$endpoints; done
+	@[ -z '$(DATA)' ] || for endpoints in 8 32; do echo; echo "prompt caches, $$endpoints endpoints"; $(CACHE) --endpoints $$endpoints; done

@@ -71,8 +71,8 @@ fn market(count: u32) -> Vec<Member> {
     (0..count).map(|id| member(id, &provider, &books)).collect()
 }
 
-fn offer<'m>(member: &'m Member, model: &'m Arc<str>, view: View) -> Offer<'m> {
-    Offer::new(&member.endpoint, model, view, 200.0)
+fn offer<'m>(member: &'m Member, model: &'m Arc<str>, view: &View) -> Offer<'m> {
+    Offer::new(&member.endpoint, model, *view, 200.0)
 }
 
 fn benches(criterion: &mut Criterion) {
@@ -88,7 +88,7 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("gather_score_decide", count), |bencher| {
             bencher.iter(|| {
                 draw += 1;
-                let offers = market.iter().zip(&views).map(|(member, view)| offer(member, &name, *view));
+                let offers = market.iter().zip(&views).map(|(member, view)| offer(member, &name, view));
                 let gathered = gather(black_box(&ask), &objective, offers);
                 decide(&ask, &objective, score(&objective, gathered), Draw(draw))
             });
@@ -97,7 +97,7 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| {
                 draw += 1;
                 let offers =
-                    market.iter().map(|member| offer(member, &name, member.live.glance(1200, 0, NOW)));
+                    market.iter().map(|member| offer(member, &name, &member.live.glance(1200, 0, NOW)));
                 let gathered = gather(black_box(&ask), &objective, offers);
                 decide(&ask, &objective, score(&objective, gathered), Draw(draw))
             });
@@ -140,7 +140,7 @@ fn report(name: &str, market: &[Member]) {
         .map(|draw| {
             let start = Instant::now();
             let now = NOW + (start - began);
-            let offers = market.iter().map(|member| offer(member, &model, member.live.glance(1200, 0, now)));
+            let offers = market.iter().map(|member| offer(member, &model, &member.live.glance(1200, 0, now)));
             let gathered = gather(black_box(&ask), &objective, offers);
             let decision = decide(&ask, &objective, score(&objective, gathered), Draw(draw));
             let took = start.elapsed();

@@ -5,7 +5,10 @@ pub mod browser;
 pub mod chat;
 pub mod decisions;
 pub mod error;
+pub mod feedback;
+pub mod judge;
 pub mod models;
+pub mod pay;
 pub mod respond;
 pub mod wanted;
 
@@ -15,7 +18,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 use http::header::{ALLOW, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
@@ -43,7 +46,6 @@ const LATER: &[&str] = &[
     "/moderations",
     "/rerank",
     "/me",
-    "/feedback",
 ];
 
 /// What nearly all requests ask for, in every way it may be written.
@@ -91,7 +93,8 @@ fn router(app: App) -> Router {
             .route(&both("/chat/completions"), any(not_a_post))
             .route(&both("/models"), only(get(models::list)))
             .route(&both("/models/{*id}"), only(get(models::one)))
-            .route(&both("/decisions/{id}"), only(get(decisions::one)));
+            .route(&both("/decisions/{id}"), only(get(decisions::one)))
+            .route(&both("/feedback"), only(post(feedback::give)));
         for path in LATER {
             router = router.route(&both(path), any(later));
         }

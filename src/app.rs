@@ -8,6 +8,7 @@ pub mod outlets;
 pub mod published;
 pub mod reload;
 pub mod statistics;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,7 +37,8 @@ use crate::dispatch::record::Decisions;
 use crate::dispatch::relay::RelaySettings;
 use crate::dispatch::retry::{RetryBudget, RetrySettings};
 use crate::dispatch::target::Outlet;
-use crate::dispatch::{Shared, Ticket};
+use crate::dispatch::{Shared, Signals, Ticket};
+use crate::store::StoreError;
 use crate::telemetry::log::{Format, Log};
 use crate::telemetry::{Metrics, Redactor};
 
@@ -127,6 +129,8 @@ pub enum StartError {
     Pepper(PathBuf, std::io::Error),
     /// The log's file.
     Log(&'static str, std::io::Error),
+    /// The store, with its path.
+    Store(PathBuf, StoreError),
     /// A listener's address.
     Listen(SocketAddr, std::io::Error),
     /// The TLS library.
@@ -143,6 +147,11 @@ impl std::fmt::Display for StartError {
                 write!(f, "the pepper {}, by which callers' keys are known: {error}", path.display())
             }
             StartError::Log(what, error) => write!(f, "{what} cannot be written: {error}"),
+            StartError::Store(path, error) => write!(
+                f,
+                "the store {}: {error}; store.url says where it is, and only one gateway can use it",
+                path.display()
+            ),
             StartError::Listen(address, error) => write!(
                 f,
                 "cannot listen on {address}: {error}; other addresses are set in the configuration, or with \
@@ -172,9 +181,11 @@ impl App {
             decisions: Decisions::new(settings.decisions.keep, export),
             warm: Warm::default(),
             retries: RetryBudget::new(&retry(&settings)),
+            signals: Signals::start(&metrics),
             retry: retry(&settings),
             relay: RelaySettings { hold: settings.router.hold, keep_alive: settings.router.keep_alive },
             deadline: CancellationToken::new(),
+            counter: store::open(&settings, &metrics)?,
             started: Instant::now(),
             redactor,
             metrics,
@@ -306,6 +317,7 @@ impl App {
             drop(tokio::time::timeout(Duration::from_secs(5), self.connections.wait()).await);
         }
         tracing::info!("drained");
+        store::close(self.shared.counter.as_ref()).await;
         self.shared.log.flush(Duration::from_secs(2));
         self.shared.decisions.flush(Duration::from_secs(2));
         // The process may be gone a moment after this.

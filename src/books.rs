@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub mod circuit;
+pub mod drift;
 pub mod failures;
 pub mod headroom;
 pub mod keeping;
@@ -26,11 +27,13 @@ pub mod quality;
 mod recent;
 pub mod rest;
 pub mod siblings;
+pub mod soundness;
 pub mod stats;
 pub mod waiting;
 pub mod warm;
 
 pub use circuit::{Circuit, CircuitSettings, Pass};
+pub use drift::Drift;
 pub use failures::Risk;
 pub use headroom::Left;
 pub use keeping::Keeps;
@@ -38,6 +41,7 @@ pub use lengths::Lengths;
 pub use live::{Live, View};
 pub use quality::{Judgements, Quality};
 pub use rest::{Resting, Why};
+pub use soundness::Siblings;
 pub use stats::Forecast;
 pub use warm::{Identity, Warm};
 
@@ -66,6 +70,7 @@ pub struct Books {
 struct Model {
     lengths: Arc<Lengths>,
     judgements: Arc<Judgements>,
+    siblings: Arc<Siblings>,
 }
 
 /// What the books know, as data: for a file between two runs, or for another
@@ -109,10 +114,10 @@ impl Books {
         if let Some(live) = self.live.read().unwrap_or_else(PoisonError::into_inner).get(identity) {
             return Arc::clone(live);
         }
-        let judgements = self.model(model).judgements;
+        let Model { judgements, siblings, .. } = self.model(model);
         let mut all = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let live = all.entry(Arc::clone(identity)).or_insert_with(|| {
-            let live = Live::new(self.settings, judgements, self.seeds.hash_one(identity));
+            let live = Live::new(self.settings, judgements, self.seeds.hash_one(identity)).beside(&siblings);
             if let Some(state) = self.restored().remove(identity) {
                 live.replace(state);
             }

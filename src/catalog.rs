@@ -16,6 +16,7 @@ use crate::units::{PicoUsd, Rates};
 
 pub mod auth;
 pub mod capabilities;
+pub mod expose;
 pub mod objective;
 pub mod reach;
 pub mod secret;
@@ -23,6 +24,7 @@ pub mod terms;
 
 pub use auth::Auth;
 pub use capabilities::Capabilities;
+pub use expose::Expose;
 pub use objective::{MaxPrice, Objective, TtftTarget};
 pub use reach::Reach;
 pub use secret::Secret;

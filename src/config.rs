@@ -26,6 +26,7 @@ pub mod tree;
 pub mod vendors;
 mod assemble;
 mod check;
+mod judging;
 mod objectives;
 mod offers;
 mod print;
@@ -117,6 +118,7 @@ pub fn load(sources: &Sources, prices: &dyn PriceLookup) -> Result<Loaded, LoadE
     let settings = settings::check(&raw, &objectives, &mut check);
     settings::exposure(&raw, &mut check);
     let catalog = offers::build(&raw, objectives, prices, &mut check);
+    judging::known(&raw, &catalog, &mut check);
     let Check { problems, files, .. } = check;
     let warnings = finish(problems)?;
     if catalog.providers.is_empty() {

@@ -200,6 +200,13 @@ pub trait Decoder: Debug + Send {
     fn watch(&self) -> &Watch;
 }
 
+/// The complete answer that a stream's events in the middle form would have been;
+/// nothing when they make none.
+#[must_use]
+pub fn whole_of(events: Bytes) -> Option<Bytes> {
+    openai::gather::put_together(vec![events], None).ok().map(|reply| reply.body)
+}
+
 /// How long the account has used up one of its limits, as the headers of a good
 /// answer tell (`x-ratelimit-remaining-requests: 0` and its kin).
 #[must_use]

@@ -1,6 +1,7 @@
 //! From a decision to an answer: attempts, retries, fallback, and the relay.
 
 pub mod attempt;
+pub mod billing;
 pub mod connect;
 pub mod fleet;
 pub mod flight;
@@ -9,6 +10,7 @@ pub mod relay;
 pub mod retry;
 pub mod run;
 pub mod scrub;
+pub mod signals;
 pub mod target;
 pub mod ticket;
 
@@ -20,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use fleet::Fleet;
 pub use relay::{Relay, RelaySettings};
 pub use run::{Won, run};
+pub use signals::Signals;
 pub use ticket::Ticket;
 
 use crate::books::Warm;
@@ -41,6 +44,8 @@ pub struct Shared {
     pub warm: Warm,
     /// Pays for extra attempts.
     pub retries: RetryBudget,
+    /// Where answers go to be looked at.
+    pub signals: Signals,
     /// How attempts are limited.
     pub retry: RetrySettings,
     /// How streams are relayed.
@@ -49,6 +54,8 @@ pub struct Shared {
     pub deadline: CancellationToken,
     /// Cleans texts of secrets.
     pub redactor: std::sync::Arc<crate::telemetry::Redactor>,
+    /// Accounts and the ledger, where there is a store.
+    pub counter: Option<std::sync::Arc<crate::accounts::Counter>>,
     /// When the process started: the zero of every `now`.
     pub started: Instant,
 }

@@ -50,6 +50,7 @@ pub mod credential;
 pub mod telemetry;
 pub mod books;
 pub mod market;
+pub mod store;
 pub mod accounts;
 pub mod dispatch;
 pub mod config;

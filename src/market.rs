@@ -17,6 +17,7 @@ pub mod gather;
 pub mod kept;
 mod lateness;
 pub mod objective;
+pub mod regret;
 pub mod reject;
 pub mod score;
 
@@ -32,5 +33,6 @@ pub use explain::{Explanation, explain};
 pub use explore::{Draw, Explore};
 pub use gather::{Ask, Candidate, Evidence, Facts, Gathered, Offer, gather};
 pub use kept::Kept;
+pub use regret::{Hindsight, regret};
 pub use reject::{Reject, Rejected};
 pub use score::{Leaves, Score, Scored, score};

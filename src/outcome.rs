@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::NanoUsd;
+
 /// Why an attempt failed, in the terms the router acts on.
 ///
 /// There is no catch-all: a new kind of failure must say whose fault it is and
@@ -80,6 +82,21 @@ pub enum Failure {
     CallerGone,
     /// We are shutting down and the drain deadline has passed.
     ShuttingDown,
+    /// A budget of the caller does not allow this attempt, or any more of it.
+    OverBudget(OverBudget),
+    /// The ledger cannot be written, so that nothing may be spent.
+    LedgerUnavailable,
+}
+
+/// The budget that is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverBudget {
+    /// Whose it is: `key`, `customer` or `organisation`.
+    pub scope: &'static str,
+    /// Its limit.
+    pub limit: NanoUsd,
+    /// When it begins anew (seconds since 1970).
+    pub resets: Option<u64>,
 }
 
 /// An upstream's refusal of the request itself.
@@ -130,6 +147,8 @@ impl Failure {
             | Failure::NotFound
             | Failure::Refused(Refusal { local: true, .. })
             | Failure::ContextLength { .. }
+            // A cheaper one may be affordable.
+            | Failure::OverBudget(_)
             | Failure::Unsupported { .. } => Next::Fallback,
             Failure::Connect
             | Failure::ConnectTimeout
@@ -141,6 +160,7 @@ impl Failure {
             Failure::Refused(Refusal { local: false, .. })
             | Failure::ContentFilter { .. }
             | Failure::CallerGone
+            | Failure::LedgerUnavailable
             | Failure::ShuttingDown => Next::Stop,
         }
     }
@@ -170,6 +190,8 @@ impl Failure {
             | Failure::ContentFilter { .. }
             | Failure::Unsupported { .. }
             | Failure::CallerGone
+            | Failure::OverBudget(_)
+            | Failure::LedgerUnavailable
             | Failure::ShuttingDown => false,
         }
     }
@@ -184,6 +206,8 @@ impl Failure {
                 | Failure::Dns
                 | Failure::Tls
                 | Failure::ConnectTimeout
+                | Failure::OverBudget(_)
+                | Failure::LedgerUnavailable
                 | Failure::Unsupported { .. }
         )
     }
@@ -213,11 +237,13 @@ impl Failure {
             Failure::Unsupported { .. } => "unsupported",
             Failure::CallerGone => "caller_gone",
             Failure::ShuttingDown => "shutting_down",
+            Failure::OverBudget(_) => "budget_exceeded",
+            Failure::LedgerUnavailable => "ledger_unavailable",
         }
     }
 
     /// Every label, in the order of [`Failure::index`].
-    pub const LABELS: [&'static str; 21] = [
+    pub const LABELS: [&'static str; 23] = [
         "connect",
         "dns",
         "tls",
@@ -239,6 +265,8 @@ impl Failure {
         "unsupported",
         "caller_gone",
         "shutting_down",
+        "budget_exceeded",
+        "ledger_unavailable",
     ];
 
     /// Position of the label in [`Failure::LABELS`].

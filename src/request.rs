@@ -11,12 +11,15 @@ use crate::catalog::Capabilities;
 use crate::json::JsonError;
 
 pub mod control;
+mod demand;
+mod limit;
 mod messages;
 pub mod prefix;
 mod read;
 pub mod spans;
 
 pub use control::{Bounds, Control, Preferences, Sort};
+pub use demand::Demand;
 pub use prefix::Prefix;
 pub use spans::{Member, Name, Spans};
 

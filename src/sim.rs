@@ -28,6 +28,7 @@ mod speech;
 mod texts;
 mod inbound;
 mod draw;
+mod example;
 mod compose;
 mod socket;
 mod perform;

@@ -15,10 +15,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::path::AccountPath;
 use crate::catalog::Secret;
+
+pub use crate::catalog::Expose;
 
 /// What every key begins with. `sk-` because some clients insist on it.
 pub const PREFIX: &str = "sk-merit-";
@@ -28,21 +30,8 @@ const RANDOM: usize = 32;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// How much of provider and upstream a caller may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Expose {
-    /// Provider, upstream and costs.
-    #[default]
-    Full,
-    /// The model that answered, not who provided it.
-    Model,
-    /// Only the name that was asked for.
-    None,
-}
-
 /// Someone whose key is known, or anyone where none is needed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Caller {
     /// The key's name; `anonymous` where no keys are needed.
     pub name: Arc<str>,
@@ -50,13 +39,15 @@ pub struct Caller {
     pub expose: Expose,
     /// The models and routes it may use; `None` is all.
     pub models: Option<HashSet<String>>,
+    /// Who pays, for keys of the store; nobody for those of the configuration.
+    pub account: Option<AccountPath>,
 }
 
 impl Caller {
     /// Anyone, where no keys are needed.
     #[must_use]
     pub fn anonymous() -> Self {
-        Caller { name: "anonymous".into(), expose: Expose::Full, models: None }
+        Caller { name: "anonymous".into(), expose: Expose::Full, models: None, account: None }
     }
 
     /// Whether it may ask for this name.

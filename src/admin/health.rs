@@ -36,6 +36,11 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: H
         })
         .map(|endpoint| endpoint.identity.as_ref())
         .collect();
+    let drifting: Vec<&str> = endpoints
+        .iter()
+        .filter(|endpoint| generation.fleet.member(endpoint.id).live.is_drifting())
+        .map(|endpoint| endpoint.identity.as_ref())
+        .collect();
     // Problems quote the configuration: that is for operators.
     let rejected = app.last_rejected();
     let shown = rejected.as_deref().filter(|_| permitted(&app, &headers).is_ok());
@@ -50,8 +55,14 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: H
             "files": generation.loaded.files,
         },
         "inflight": app.shared.metrics.inflight.get(),
+        "store": match &app.shared.counter {
+            None => "none",
+            Some(counter) if counter.store.is_up() => "up",
+            Some(_) => "down",
+        },
         "endpoints": endpoints.len(),
         "degraded": resting,
+        "drifting": drifting,
         "prices": {
             "alarms": HeldReason::ALL.map(|reason| generation.fleet.held(reason)).iter().sum::<usize>(),
             "sources_failing": app.sources.failing(),

@@ -7,7 +7,8 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::catalog::HeldReason;
+use crate::catalog::{Endpoint, HeldReason};
+use crate::dispatch::flight::CLASS;
 use crate::units::PicoUsd;
 
 /// Tokens of input for which times are shown.
@@ -39,11 +40,18 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
                     .filter(|(_, bit)| endpoint.capabilities.has(*bit))
                     .map(|(name, _)| *name)
                     .collect::<Vec<_>>(),
-                "live": member.live.view(TYPICAL_INPUT, 0, now),
+                "quality": member.live.worth(CLASS, prior(endpoint), now),
+                "drifting": member.live.is_drifting(),
+                "live": member.live.view(TYPICAL_INPUT, CLASS, now),
             })
         })
         .collect();
     Json(json!({ "generation": generation.number, "data": endpoints }))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a quality in 0..1")]
+fn prior(endpoint: &Endpoint) -> f32 {
+    endpoint.quality as f32
 }
 
 /// `GET /admin/v1/prices`: prices in force, USD per million tokens, where each

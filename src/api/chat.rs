@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::error::Error;
 use super::wanted::{Whereabouts, find, offers};
-use super::{body, browser, respond};
+use super::{body, browser, pay, respond};
+use crate::accounts::counter::unix_ms;
 use crate::accounts::keys::presented;
-use crate::accounts::{Caller, Presented, Reservation};
+use crate::accounts::{Caller, Presented};
 use crate::app::{App, Generation};
 use crate::catalog::Dialect;
 use crate::dispatch::flight::CLASS;
@@ -23,7 +24,6 @@ use crate::dispatch::relay::Running;
 use crate::dispatch::{self, Relay, Ticket};
 use crate::market::{self, Ask, Decision, Draw, Emptiness};
 use crate::request::ChatRequest;
-use crate::units::NanoUsd;
 
 /// Answers a chat request, whatever happens. The ticket settles (stage 9) when
 /// it is dropped: with the response, at the end of its stream, or because the
@@ -51,9 +51,21 @@ async fn stages(
     let caller = authenticate(generation, &head.headers)?; // 1
     ticket.caller = Some(Arc::clone(&caller));
     let request = Arc::new(read(generation, &head.headers, body).await?); // 2
+    decided(app, generation, ticket, &caller, request).await
+}
+
+/// Stages 3 to 6, which are the same whoever asks.
+pub async fn decided(
+    app: &App,
+    generation: &Generation,
+    ticket: &mut Ticket,
+    caller: &Arc<Caller>,
+    request: Arc<ChatRequest>,
+) -> Result<(), Error> {
     ticket.request = Some(Arc::clone(&request));
     ticket.warnings.clone_from(&request.warnings);
-    let wanted = find(generation, &caller, &request)?;
+    pay::limit(app, ticket, caller, &request)?;
+    let wanted = find(generation, caller, &request)?;
     ticket.route = Some(Arc::clone(wanted.name));
     let began = Instant::now();
     let ask = Ask::new(&request, CLASS, None);
@@ -73,7 +85,7 @@ async fn stages(
     let decision = Arc::new(decision);
     ticket.decision = Some(Arc::clone(&decision));
     served(app, generation, &decision)?;
-    ticket.reservation = Some(reserve(app, &decision)); // 6
+    ticket.reservation = Some(pay::reserve(app, ticket, caller, &decision).await?); // 6
     Ok(())
 }
 
@@ -107,11 +119,15 @@ pub fn authenticate(generation: &Generation, headers: &HeaderMap) -> Result<Arc<
         (Some(keys), Presented::Key(key)) => keys.find(key).cloned(),
         _ => None,
     };
+    let known = match (&generation.counter, presented) {
+        (Some(counter), Presented::Key(key)) => known.or_else(|| counter.find(key, unix_ms())),
+        _ => known,
+    };
     match (known, presented) {
         (Some(caller), _) => Ok(caller),
         // Where there are keys, a wrong one is wrong also where none is needed.
         (None, Presented::Nothing) if !generation.keys_required => anonymous(generation, headers),
-        (None, _) if !generation.keys_required && generation.keys.is_none() => anonymous(generation, headers),
+        (None, _) if !generation.keys_required && !generation.has_keys() => anonymous(generation, headers),
         (None, Presented::Nothing) => {
             Err(Error::invalid_api_key("no API key was given; send it as Authorization: Bearer KEY"))
         }
@@ -164,11 +180,4 @@ fn unserved(decision: &Decision) -> String {
     }
     let missed: Vec<String> = missed.iter().map(|(code, count)| format!("{code} at {count}")).collect();
     format!("infeasible: no endpoint that could serve this keeps its limits ({})", missed.join(", "))
-}
-
-/// Stage 6: holds what the dearest candidate may cost.
-fn reserve(app: &App, decision: &Decision) -> Reservation {
-    let worst =
-        decision.candidates.iter().map(|candidate| candidate.facts.worst_cost_usd).fold(0.0, f64::max);
-    Reservation::open(&app.shared.metrics.reservations, NanoUsd::from_usd(worst))
 }

@@ -49,7 +49,7 @@ fn shown(record: &Record, caller: &Caller) -> Value {
                 "status": record.status,
                 "attempts": record.attempts.len(),
                 "total_ms": record.total_ms,
-                "cost_usd": record.cost_usd.map(|cost| cost.to_string()),
+                "cost_usd": record.charged_usd.map(|cost| cost.to_string()),
             })
         }
     }
@@ -59,6 +59,9 @@ fn shown(record: &Record, caller: &Caller) -> Value {
 #[must_use]
 pub fn whole(record: &Record) -> Value {
     let mut value = serde_json::to_value(record).unwrap_or_default();
+    if let (Some(score), Some(members)) = (record.feedback.get(), value.as_object_mut()) {
+        members.insert("feedback".to_owned(), json!(score));
+    }
     if let (Some(decision), Some(members)) = (record.decided(), value.as_object_mut()) {
         let explanation = market::explain(&decision, &record.catalog);
         members.insert("decision".to_owned(), explanation.json());

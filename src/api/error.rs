@@ -133,6 +133,12 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "not_found", message)
     }
 
+    /// 409: it contradicts what is so already.
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "invalid_request_error", "conflict", message)
+    }
+
     /// 405.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::error::Error;
 use crate::accounts::Expose;
+use crate::accounts::limiter::Left;
 use crate::app::Generation;
 use crate::catalog::{Dialect, EndpointId};
 use crate::dialect::Reply;
@@ -46,14 +47,16 @@ fn whole(mut ticket: Ticket, reply: Reply, passed: HeaderMap, endpoint: Endpoint
         let input = ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
         estimate(input, reply.output_bytes, 0)
     });
-    ticket.charge(endpoint, usage);
+    ticket.charge(endpoint, usage, "ok", true);
     ticket.reconcile(reply.reported_cost_usd);
+    ticket.listen();
+    ticket.said = ticket.asked.as_ref().map(|asked| ticket.shared.signals.whole(asked, &reply));
     ticket.ttft = None;
     ticket.outcome = Outcome::Ok;
     ticket.status = 200;
     let mut lines = identity(&ticket);
     provenance(&ticket, endpoint, false, &mut lines);
-    if let Some(cost) = ticket.served.as_ref().and_then(|served| served.cost) {
+    if let Some(cost) = ticket.served.as_ref().and_then(|served| served.charged) {
         lines.put(COST, cost);
     }
     timing(&ticket, &mut lines);
@@ -157,6 +160,19 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-merit-attempts");
 const FALLBACK: HeaderName = HeaderName::from_static("x-merit-fallback");
 const DECISION: HeaderName = HeaderName::from_static("x-merit-decision");
 const COST: HeaderName = HeaderName::from_static("x-merit-cost-usd");
+/// Requests, then tokens: the limit, what is left, and when it is full again.
+const RATE_LIMITS: [[HeaderName; 3]; 2] = [
+    [
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ],
+];
 const TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Response headers being written. All their values are pieces of one buffer:
@@ -199,7 +215,30 @@ fn identity(ticket: &Ticket) -> Lines {
     if !ticket.warnings.is_empty() {
         lines.put(WARNINGS, ticket.warnings.join("; "));
     }
+    limits(ticket, &mut lines);
     lines
+}
+
+/// What is left of the caller's own limits, in OpenAI's names: of each kind the
+/// limit of which least is left.
+fn limits(ticket: &Ticket, lines: &mut Lines) {
+    let Some(path) = ticket.caller.as_ref().and_then(|caller| caller.account.as_ref()) else { return };
+    let now = ticket.shared.now();
+    let mut tightest: [Option<Left>; 2] = [None, None];
+    for limiter in &path.limiters {
+        for (tightest, left) in tightest.iter_mut().zip(limiter.left(now)) {
+            if let Some(left) = left.filter(|left| tightest.is_none_or(|most| left.left < most.left)) {
+                *tightest = Some(left);
+            }
+        }
+    }
+    for (left, [limit, remaining, reset]) in tightest.into_iter().zip(RATE_LIMITS) {
+        if let Some(left) = left {
+            lines.put(limit, left.most);
+            lines.put(remaining, left.left);
+            lines.put(reset, format_args!("{}ms", left.reset.as_millis()));
+        }
+    }
 }
 
 /// Who answered and why, as far as the caller may see it. `under_way`: the

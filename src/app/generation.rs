@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::accounts::{Caller, KeyTable, Pepper};
+use crate::accounts::{Caller, Counter, KeyTable, Pepper};
 use crate::books::Books;
 use crate::catalog::{Objective, Provider, Secret};
 use crate::config::Loaded;
@@ -23,6 +23,8 @@ pub struct Generation {
     pub fleet: Arc<Fleet>,
     /// Callers' keys; `None` where there are none.
     pub keys: Option<KeyTable>,
+    /// Accounts and the ledger, where there is a store.
+    pub counter: Option<Arc<Counter>>,
     /// Whether callers need one.
     pub keys_required: bool,
     /// Who a caller without a key is.
@@ -52,17 +54,25 @@ impl Generation {
         let keys = keys(&settings.auth)?;
         shared.redactor.set(&secrets(&catalog.providers, &settings));
         let fleet = Fleet::new(number, catalog, books, &shared.metrics, outlet);
+        shared.signals.judge(settings.judge.as_ref().map_or(0.0, |judge| judge.share));
         shared.metrics.generation.set(i64::try_from(number).unwrap_or(i64::MAX));
         Ok(Generation {
             number,
             fleet: Arc::new(fleet),
             keys,
+            counter: shared.counter.clone(),
             keys_required: settings.auth.keys_required,
             anonymous: Arc::new(Caller::anonymous()),
             objective: Arc::clone(&settings.router.objective),
             settings,
             loaded,
         })
+    }
+
+    /// Whether any key is known, in the configuration or in the store.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.keys.is_some() || self.counter.as_ref().is_some_and(|counter| counter.directory.has_keys())
     }
 }
 
@@ -97,7 +107,7 @@ pub fn pepper(pepper: &settings::Pepper) -> Result<Pepper, (PathBuf, io::Error)>
 
 fn caller(key: &settings::StaticKey) -> Caller {
     let models = key.models.as_ref().map(|models| models.iter().cloned().collect());
-    Caller { name: key.name.as_str().into(), expose: key.expose, models }
+    Caller { name: key.name.as_str().into(), expose: key.expose, models, account: None }
 }
 
 /// Everything that must never be written anywhere.

@@ -151,8 +151,9 @@ impl App {
             Mode::None => false,
             Mode::Keys => true,
         };
+        let stored = self.shared.counter.as_ref().is_some_and(|counter| counter.directory.has_keys());
         let mut problems = Vec::new();
-        if auth.keys_required && auth.keys.is_empty() {
+        if auth.keys_required && auth.keys.is_empty() && !stored {
             problems.push(format!("auth.keys: callers of {} need keys, and there are none", bound.listen));
         }
         let was_open = self.started_with.auth.mode == Mode::None;
@@ -178,6 +179,9 @@ fn compare(old: &Generation, new: &Loaded, started_with: &Settings) -> Reloaded 
     }
     if then.log != now.log {
         needs_restart.push("log".to_owned());
+    }
+    if then.store != now.store {
+        needs_restart.push("store".to_owned());
     }
     if then.decisions != now.decisions {
         needs_restart.push("decisions".to_owned());

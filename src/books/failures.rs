@@ -59,6 +59,8 @@ pub fn blame(failure: &Failure) -> Blame {
         | Failure::ContentFilter { .. }
         | Failure::Unsupported { .. }
         | Failure::CallerGone
+        | Failure::OverBudget(_)
+        | Failure::LedgerUnavailable
         | Failure::ShuttingDown => Blame::Nobody,
     }
 }

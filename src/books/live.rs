@@ -5,7 +5,6 @@
 //! failures that opened it.
 
 mod outlook;
-mod told;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,16 +14,19 @@ use serde::{Deserialize, Serialize};
 
 use self::outlook::{Change, Published};
 use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
+use super::drift::Disliked;
 use super::failures::{Blame, Failures, Risk, blame};
 use super::headroom::{Headroom, Left};
 use super::keeping::{Keeping, Keeps};
 use super::pace::{Pace, Part};
 use super::quality::{Count, Judgements, Quality};
 use super::rest::{Rest, Resting, Why};
+use super::soundness::{Place, Siblings, Standing};
 use super::stats::{Forecast, size};
 use super::waiting::Waiting;
 use crate::catalog::Timeouts;
 use crate::outcome::{Failure, Sample};
+use crate::request::Demand;
 
 /// First content is waited for this many times its 95th percentile …
 const PATIENCE: f64 = 4.0;
@@ -42,6 +44,8 @@ pub struct Live {
     state: Mutex<State>,
     judgements: Arc<Judgements>,
     published: Published,
+    /// How sound its answers are, among the endpoints of its model.
+    place: Place,
     /// Differs between endpoints and draws: the source of jitter.
     seed: AtomicU64,
 }
@@ -65,6 +69,12 @@ pub struct State {
     /// Not saved: it is over in a minute.
     #[serde(skip)]
     headroom: Headroom,
+    /// Evidence of judgements that it is worse than its model.
+    #[serde(default)]
+    disliked: Disliked,
+    /// Only filled in where it is saved: while it lives, its [`Place`] keeps it.
+    #[serde(default)]
+    standing: Standing,
 }
 
 /// An endpoint at one moment, for one kind of request.
@@ -88,6 +98,9 @@ pub struct View {
     pub keeps: Keeps,
     /// What its limits leave, as far as that is known.
     pub left: Option<Left>,
+    /// The share of its answers that is of no use in form, 0..1, in the order of
+    /// [`Demand::ALL`].
+    pub unusable: [f64; Demand::COUNT],
 }
 
 impl Live {
@@ -100,8 +113,15 @@ impl Live {
             state: Mutex::default(),
             judgements,
             published: Published::default(),
+            place: Arc::new(Siblings::default()).join(),
             seed: AtomicU64::new(seed),
         }
+    }
+
+    /// The same endpoint among others of its model.
+    #[must_use]
+    pub fn beside(self, siblings: &Arc<Siblings>) -> Self {
+        Live { place: siblings.join(), ..self }
     }
 
     /// The endpoint is asked with another credential from now on.
@@ -140,6 +160,7 @@ impl Live {
                 circuit: state.gate.circuit(now, &self.settings),
                 resting: state.rest.resting(now),
                 quality: Quality::default(),
+                unusable: self.place.shares(),
                 keeps: state.keeping.keeps(),
                 left: state.headroom.left(now),
             };
@@ -236,25 +257,6 @@ impl Live {
         self.finish(&mut state, sample, now);
     }
 
-    /// An answer of this endpoint to a request of `class` was judged `score`
-    /// (0..1), where `prior` is assumed of the model. Returns whether the model
-    /// seems to have changed.
-    pub fn judge(&self, class: u8, score: f32, prior: f32) -> bool {
-        if !score.is_finite() {
-            return false;
-        }
-        let score = score.clamp(0.0, 1.0);
-        let deviation = self.lock().deviation;
-        let like_its_model = self.judgements.of(class, Count::default()).mean(prior);
-        let expected = self.judgements.of(class, deviation).mean(prior);
-        {
-            let mut state = self.change();
-            state.deviation.n += 1.0;
-            state.deviation.sum += score - like_its_model;
-        }
-        self.judgements.record(class, score, expected)
-    }
-
     /// The commonest failure of late, as its label.
     #[must_use]
     pub fn commonest_failure(&self) -> Option<&'static str> {
@@ -265,12 +267,14 @@ impl Live {
     #[must_use]
     pub fn state(&self, now: Duration) -> State {
         let mut state = self.lock().clone();
+        state.standing = self.place.standing();
         state.shift(now, Duration::ZERO);
         state
     }
 
     /// Goes on from `state`, whose times are those of this process.
     pub(super) fn replace(&self, state: State) {
+        self.place.restore(state.standing);
         let mut current = self.change();
         let (waiting, beginning) =
             (std::mem::take(&mut current.waiting), std::mem::take(&mut current.beginning));
@@ -374,6 +378,7 @@ impl State {
         self.failures.shift(until, at);
         self.gate.shift(until, at);
         self.rest.shift(until, at);
+        self.standing.shift(until, at);
     }
 }
 
@@ -389,5 +394,7 @@ fn gave_up_waiting(failure: &Failure) -> bool {
     matches!(failure, Failure::CallerGone | Failure::ShuttingDown)
 }
 
+mod judged;
+mod told;
 #[cfg(test)]
 mod tests;

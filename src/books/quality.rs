@@ -19,9 +19,9 @@ const MODEL: f64 = 8.0;
 const ENDPOINT: f64 = 50.0;
 /// Deviations smaller than this (in standard deviations) are noise to the
 /// detector …
-const SLACK: f64 = 0.35;
+pub(super) const SLACK: f64 = 0.35;
 /// … and their running sum beyond this means that the model has changed.
-const ALARM: f64 = 12.0;
+pub(super) const ALARM: f64 = 12.0;
 /// What is kept of the counts then.
 const KEPT: f64 = 0.1;
 

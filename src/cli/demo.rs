@@ -59,23 +59,30 @@ impl Demo {
                 return ExitCode::from(UNAVAILABLE);
             }
         };
-        origin.inline.push(("demo".to_owned(), configuration(&sim)));
+        let folder = std::env::temp_dir().join(format!("merit-demo-{}", std::process::id()));
+        origin.inline.push(("demo".to_owned(), configuration(&sim, &folder)));
         let quiet = self.quiet;
-        serve::gateway(origin, move |app| {
+        let code = serve::gateway(origin, move |app| {
             greet(app);
             if !quiet {
                 tokio::spawn(trickle(app.clone()));
             }
         })
-        .await
+        .await;
+        // A folder that was never made need not be removed.
+        drop(std::fs::remove_dir_all(&folder));
+        code
     }
 }
 
-/// The configuration of a gateway for a simulated market.
-fn configuration(sim: &Sim) -> String {
+/// The configuration of a gateway for a simulated market, whose store is in
+/// `folder`.
+fn configuration(sim: &Sim, folder: &std::path::Path) -> String {
     // The simulated market begins anew each time, and so does what is learnt of it.
     // Nobody else sends requests here: there is no reason to wait for them.
-    let mut text = "[statistics]\nfile = \"\"\n[server]\ndrain_delay = \"0s\"\n".to_owned();
+    let store = format!("sqlite:{}", folder.join("merit.db").display());
+    let mut text =
+        format!("[statistics]\nfile = \"\"\n[server]\ndrain_delay = \"0s\"\n[store]\nurl = {store:?}\n");
     let mut names: Vec<&str> = Vec::new();
     for provider in sim.providers() {
         let spec = provider.spec();

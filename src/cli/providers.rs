@@ -32,7 +32,8 @@ pub fn run(address: &gateway::Address, source: &Source, environment: &Environmen
 }
 
 /// A table, one line an endpoint. Figures that nobody has measured yet, because
-/// the endpoint has not been asked, have a `~` before them.
+/// the endpoint has not been asked, have a `~` before them; the quality of one that
+/// does worse than its siblings has a `!`.
 fn live(answer: &Value) {
     say(&row([
         "endpoint",
@@ -41,6 +42,7 @@ fn live(answer: &Value) {
         "first token",
         "tokens/s",
         "failing",
+        "quality",
         "circuit",
         "credential",
         "can",
@@ -58,6 +60,9 @@ fn line(endpoint: &Value) -> String {
         _ => "~",
     };
     let price = if endpoint.get("priced") == Some(&Value::Bool(true)) { "known" } else { "UNKNOWN" };
+    // One that does worse than its siblings is marked.
+    let mark = if endpoint.get("drifting") == Some(&Value::Bool(true)) { "!" } else { "" };
+    let quality = format!("{mark}{:.2}", number("/quality"));
     // Whoever rests is not asked, whatever its circuit says.
     let state = endpoint.pointer("/live/resting/why").and_then(Value::as_str);
     row([
@@ -67,6 +72,7 @@ fn line(endpoint: &Value) -> String {
         &format!("{}{:.2} s", assumed("ttft"), number("/live/ttft/p50")),
         &format!("{}{:.0}", assumed("itl"), 1.0 / number("/live/itl/p50")),
         &format!("{:.1} %", 100.0 * number("/live/risk/share")),
+        &quality,
         state.unwrap_or_else(|| text("/live/circuit/state")),
         &credential(endpoint),
         &capabilities(endpoint),
@@ -96,10 +102,10 @@ fn capabilities(endpoint: &Value) -> String {
     }
 }
 
-fn row(cells: [&str; 9]) -> String {
-    let [endpoint, dialect, price, first_token, speed, failing, circuit, credential, can] = cells;
+fn row(cells: [&str; 10]) -> String {
+    let [endpoint, dialect, price, first_token, speed, failing, quality, circuit, credential, can] = cells;
     format!(
-        "{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {speed:>9} {failing:>8}  {circuit:<10} {credential:<14} {can}"
+        "{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {speed:>9} {failing:>8} {quality:>8}  {circuit:<10} {credential:<14} {can}"
     )
 }
 
@@ -140,12 +146,12 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_one_line() {
-        let endpoint = json!({ "endpoint": "a/m", "dialect": "openai", "priced": true, "live": {
+        let endpoint = json!({ "endpoint": "a/m", "dialect": "openai", "priced": true, "quality": 0.7, "drifting": true, "live": {
             "ttft": { "p50": 0.25, "samples": 3.0 }, "itl": { "p50": 0.02, "samples": 0.0 },
             "risk": { "share": 0.015 }, "circuit": { "state": "open" }, "resting": null },
             "credential": { "state": "token", "seconds": 59 }, "capabilities": ["tools", "vision"] });
         let words = line(&endpoint).split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words, "a/m openai known 0.25 s ~50 1.5 % open token 59s tools,vision");
+        assert_eq!(words, "a/m openai known 0.25 s ~50 1.5 % !0.70 open token 59s tools,vision");
         assert_eq!(line(&json!({})).split_whitespace().nth(2), Some("UNKNOWN"));
         let refused = json!({ "credential": { "state": "refused", "why": "key_refused" } });
         assert_eq!(credential(&refused), "NONE: key_refused");

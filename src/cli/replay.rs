@@ -175,5 +175,8 @@ fn table(figures: &[Figures]) -> String {
             rule.failed_pct
         );
     }
+    if let Some(factor) = figures.iter().find_map(|rule| rule.cost_within_factor) {
+        let _ = write!(out, "\nmerit estimated half of all costs within ×{factor:.2} before the call");
+    }
     out
 }

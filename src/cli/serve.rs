@@ -96,8 +96,10 @@ pub async fn gateway(origin: Origin, ready: impl FnOnce(&App)) -> ExitCode {
     };
     ready(&app);
     let watching = tokio::spawn(signals.obey(app.clone()));
+    let judging = tokio::spawn(api::judge::run_judge(app.clone()));
     app.serve((api, api::Front::new(app.clone())), (admin, admin::router(app.clone()))).await;
     watching.abort();
+    judging.abort();
     ExitCode::SUCCESS
 }
 
@@ -124,9 +126,11 @@ fn refuse(error: &StartError) -> ExitCode {
     match error {
         StartError::Config(LoadError::NothingConfigured | LoadError::Problems(_))
         | StartError::Pepper(..) => ExitCode::from(CONFIG),
-        StartError::Log(..) | StartError::Listen(..) | StartError::Tls(_) | StartError::Control(_) => {
-            ExitCode::from(UNAVAILABLE)
-        }
+        StartError::Log(..)
+        | StartError::Store(..)
+        | StartError::Listen(..)
+        | StartError::Tls(_)
+        | StartError::Control(_) => ExitCode::from(UNAVAILABLE),
     }
 }
 
@@ -135,7 +139,13 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// A file that may not grow any more is an error of the one who writes it, not
+    /// the end of the process: a signal that is listened to does not kill.
+    _file_size: Signal,
 }
+
+/// `SIGXFSZ`, which has the same number on Linux and macOS.
+const FILE_SIZE: i32 = 25;
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
@@ -143,6 +153,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE))?,
         })
     }
 

@@ -15,9 +15,11 @@ use super::secrets::Reference;
 use crate::accounts::Expose;
 
 pub mod credential;
+pub mod judge;
 pub mod prices;
 pub mod provider;
 
+pub use judge::Judge;
 pub use prices::{Prices, Statistics};
 pub use provider::{Model, Price, Provider};
 
@@ -43,6 +45,8 @@ pub struct Raw {
     pub decisions: Decisions,
     /// What has been learnt of endpoints.
     pub statistics: Statistics,
+    /// A model that judges some of the answers.
+    pub judge: Judge,
     /// Published price lists.
     pub prices: Prices,
     /// How providers are chosen, retried and rested.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Check;
+use super::judging;
 use super::objectives::Objectives;
 use super::raw::{AuthMode, Raw};
 use super::secrets::Reference;
@@ -17,6 +18,7 @@ use crate::catalog::{Objective, Secret};
 
 mod published;
 
+pub use super::judging::Judge;
 pub use super::raw::{AuthMode as Mode, LogFormat};
 pub use crate::accounts::Expose;
 pub use published::{PriceSource, Published, StatisticsSource};
@@ -38,6 +40,8 @@ pub struct Settings {
     pub decisions: Decisions,
     /// Where what has been learnt of endpoints is kept; nowhere when `None`.
     pub statistics: Option<PathBuf>,
+    /// A model that judges some of the answers, where there is one.
+    pub judge: Option<Judge>,
     /// What others publish, and where it is looked for.
     pub published: Published,
     /// How providers are chosen, retried and rested.
@@ -118,6 +122,25 @@ pub struct Store {
     pub shared: Option<String>,
 }
 
+impl Store {
+    /// The file of an embedded store.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        store_file(&self.url)
+    }
+
+    /// Whether it is where it usually is: then an installation without accounts
+    /// may do without it.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.url == super::raw::Store::default().url
+    }
+}
+
+fn store_file(url: &str) -> Option<&std::path::Path> {
+    url.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(std::path::Path::new)
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -189,6 +212,7 @@ pub(super) fn check(raw: &Raw, objectives: &Objectives, check: &mut Check<'_>) -
             keep: usize::try_from(raw.decisions.keep).unwrap_or(usize::MAX),
             export: raw.decisions.export.clone(),
         },
+        judge: judging::judge(raw, check),
         published: published::check(raw, check),
         router: router(raw, objectives, check),
     }
@@ -257,7 +281,9 @@ fn keys_required(raw: &Raw) -> bool {
 pub(super) fn exposure(raw: &Raw, check: &mut Check<'_>) {
     let auth = Path::default().key("auth");
     let (listen, admin) = (raw.server.listen, raw.server.admin);
-    if keys_required(raw) && raw.auth.keys.is_empty() {
+    // Keys may also be in the store, which its owner opens.
+    let stored = store_file(&raw.store.url).is_some_and(std::path::Path::exists);
+    if keys_required(raw) && raw.auth.keys.is_empty() && !stored {
         let message = format!("callers of {listen} need keys, and there are none");
         check.error(&auth.key("keys"), message, "make one with merit keys create, or listen on 127.0.0.1");
     }

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{self, Pieces};
 use super::scrub::Scrub;
+use super::signals::Ear;
 use super::target::Target;
 use crate::books::headroom::{Allowance, Allowed};
 use crate::catalog::Endpoint;
@@ -75,6 +76,8 @@ pub struct Upstream {
     pub ended: bool,
     /// Takes our credential out of what comes.
     pub scrub: Scrub,
+    /// Hears what comes, where somebody wants to look at it afterwards.
+    pub ear: Option<Ear>,
 }
 
 impl Upstream {
@@ -82,7 +85,8 @@ impl Upstream {
     /// body.
     fn new(body: Option<Incoming>, decoder: Box<dyn Decoder>, events: Vec<Bytes>, scrub: &Scrub) -> Self {
         let ended = body.is_none();
-        let mut upstream = Upstream { body, decoder, ready: VecDeque::new(), ended, scrub: scrub.clone() };
+        let (ready, scrub) = (VecDeque::new(), scrub.clone());
+        let mut upstream = Upstream { body, decoder, ready, ended, scrub, ear: None };
         upstream.push(events);
         upstream
     }
@@ -103,6 +107,9 @@ impl Upstream {
     /// Adds what the decoder gave to what the caller gets next.
     pub fn push(&mut self, events: Vec<Bytes>) {
         let scrub = &self.scrub;
+        if let Some(ear) = &mut self.ear {
+            ear.hear(&events);
+        }
         self.ready.extend(events.into_iter().map(|event| scrub.clean(event)));
     }
 }

@@ -14,6 +14,8 @@ use crate::dialect;
 use crate::outcome::Failure;
 use crate::telemetry::{EndpointMetrics, Metrics};
 
+use super::flight::CLASS;
+
 /// One endpoint, ready to be used.
 #[derive(Debug)]
 pub struct Member {
@@ -159,8 +161,12 @@ impl Fleet {
             *least = circuit.min(*least);
             member.metrics.circuit.set(*least);
             #[expect(clippy::cast_possible_truncation, reason = "a quality in 0..1")]
-            let quality = view.quality.mean(endpoint.quality as f32);
-            member.metrics.quality.set(f64::from(quality));
+            let prior = endpoint.quality as f32;
+            member.metrics.quality.set(member.live.worth(CLASS, prior, now));
+            member.metrics.drifting.set(i64::from(member.live.is_drifting()));
+            for (gauge, share) in member.metrics.unusable.iter().zip(view.unusable) {
+                gauge.set(share);
+            }
         }
         self.publish_prices(metrics);
         self.assume_siblings();

@@ -6,15 +6,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::ticket::{AttemptRecord, Ticket, milliseconds};
-use crate::catalog::Catalog;
-use crate::catalog::Provider;
+use crate::catalog::{Catalog, EndpointId, Provider};
 use crate::market::{self, Decision};
 use crate::telemetry::log::{Entry, Log};
 use crate::telemetry::metrics::OTHER;
@@ -69,15 +68,24 @@ pub struct Record {
     /// What it cost, in USD with nine decimals.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "digits")]
     pub cost_usd: Option<NanoUsd>,
+    /// What the key is charged for it, in USD with nine decimals.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "digits")]
+    pub charged_usd: Option<NanoUsd>,
     /// What the provider says it costs, likewise.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "digits")]
     pub stated_cost_usd: Option<NanoUsd>,
     /// Generation of the configuration.
     pub generation: u64,
+    /// What the caller said of the answer, 0..1, if it has said anything.
+    #[serde(skip)]
+    pub feedback: OnceLock<f64>,
+    /// Who answered, in full or in part.
+    #[serde(skip)]
+    pub served: Option<EndpointId>,
     /// Why these candidates in this order.
     #[serde(skip)]
     pub decision: Option<market::Kept>,
-    /// The generation in which it was decided: its ids mean nothing in another.
+    /// That of the generation in which it was decided: its ids mean nothing in another.
     #[serde(skip)]
     pub catalog: Arc<Catalog>,
 }
@@ -125,8 +133,11 @@ impl Record {
             tokens_out: usage.output,
             usage_estimated: usage.estimated,
             cost_usd: served.and_then(|served| served.cost),
+            charged_usd: served.and_then(|served| served.charged),
             stated_cost_usd: served.and_then(|served| served.stated),
             generation: ticket.fleet.generation,
+            feedback: OnceLock::new(),
+            served: served.map(|served| served.endpoint),
             decision: ticket.decision.take().map(|made| market::Kept::of(&made, &ticket.fleet.catalog)),
             catalog: Arc::clone(&ticket.fleet.catalog),
         }
@@ -300,5 +311,17 @@ impl Entry for Exported {
     fn write(&self, _json: bool, out: &mut Vec<u8>) {
         // Writing to memory cannot fail.
         let _ = serde_json::to_writer(out, &Whole::of(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        // A hundred thousand are kept, each with its attempts and its decision.
+        let size = size_of::<Record>();
+        assert!(size <= 448, "{size} bytes");
     }
 }

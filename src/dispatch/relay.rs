@@ -23,6 +23,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::attempt::Answer;
 use super::run::Won;
+use super::signals::{self, Said};
 use super::ticket::Ticket;
 use crate::outcome::Failure;
 use crate::telemetry::Outcome;
@@ -124,13 +125,19 @@ impl Relay {
 
     /// Content has come: from here on there is one upstream and no way back.
     fn begin(&mut self, mut ticket: Ticket, won: Won) {
+        ticket.listen();
         // Nobody will be asked again: an open stream need not keep its request.
         if let Some(request) = ticket.request.as_mut().and_then(Arc::get_mut) {
             request.body = Bytes::new();
         }
         let idle = ticket.fleet.catalog.endpoint(won.flight.endpoint).provider.timeouts.idle;
         match won.answer {
-            Answer::Stream(upstream) => {
+            Answer::Stream(mut upstream) => {
+                let refused = upstream.ready.iter().any(|event| signals::is_refusal(event));
+                upstream.ear = ticket.asked.as_ref().and_then(|asked| ticket.shared.signals.ear(asked));
+                if let Some(ear) = &mut upstream.ear {
+                    ear.hear(&upstream.ready);
+                }
                 let content_events = upstream.decoder.watch().content_events;
                 let now = Instant::now();
                 let finished = !upstream.ended && upstream.decoder.watch().finish.is_some();
@@ -146,6 +153,10 @@ impl Relay {
                     last_content: now,
                     content_events,
                     finished,
+                    paid_to: 0,
+                    kept_to: 0,
+                    kept_at: now,
+                    refused,
                 }));
             }
             // A stream is only asked for as a stream, so this does not happen;
@@ -212,6 +223,8 @@ impl Relay {
         let tail = flowing.tail();
         let mut out = Vec::new();
         flowing.upstream.decoder.close(&tail, &mut out);
+        let ear = flowing.upstream.ear.take();
+        flowing.ticket.said = Some(Said::streamed(flowing.upstream.decoder.watch(), flowing.refused, ear));
         flowing.ticket.outcome = Outcome::Ok;
         flowing.ticket.status = 200;
         // Settled before the last bytes leave: whoever has seen them can ask

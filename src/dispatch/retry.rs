@@ -157,7 +157,7 @@ fn rank(failure: &Failure) -> u8 {
         Failure::Refused(_) | Failure::ContentFilter { .. } | Failure::CallerGone | Failure::ShuttingDown => {
             5
         }
-        Failure::ContextLength { .. } => 4,
+        Failure::ContextLength { .. } | Failure::OverBudget(_) | Failure::LedgerUnavailable => 4,
         Failure::Unsupported { .. } => 0,
         Failure::QuotaExhausted | Failure::RateLimited { .. } => 1,
         Failure::Key { .. } | Failure::NotFound => 2,

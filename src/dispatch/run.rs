@@ -18,6 +18,7 @@ use crate::books::headroom::Allowed;
 use crate::books::{Live, Pass};
 use crate::catalog::{EndpointId, Provider};
 use crate::dialect::Style;
+use crate::market::Candidate;
 use crate::outcome::{Failure, Next};
 use crate::telemetry::metrics::OTHER;
 use crate::units::Usage;
@@ -78,7 +79,7 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
             }
         }
         let attempted = tokio::select! {
-            attempted = attempt_one(&mut ticket, candidate.id, probe) => attempted,
+            attempted = attempt_one(&mut ticket, candidate, probe) => attempted,
             // The drain deadline: an honest error instead of a dead connection.
             () = shared.deadline.cancelled() => Err(Failure::ShuttingDown),
         };
@@ -136,7 +137,9 @@ fn count(ticket: &Ticket, kind: Kind, before: &Failure) {
 }
 
 /// One attempt, recorded.
-async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Result<Won, Failure> {
+async fn attempt_one(ticket: &mut Ticket, candidate: &Candidate, probe: Probe) -> Result<Won, Failure> {
+    let id = candidate.id;
+    ticket.cover(candidate).await?;
     let fleet = Arc::clone(&ticket.fleet);
     let endpoint = fleet.catalog.endpoint(id);
     let member = fleet.member(id);
@@ -152,6 +155,7 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Resul
     let mut flight = Flight::begin(&ticket.shared, &fleet, id, probe.take(), prompt);
     let mut warnings = Vec::new();
     ticket.under_way = Some((id, Instant::now()));
+    ticket.open_attempt(id);
     let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
     ticket.under_way = None;
     match result {
@@ -177,6 +181,7 @@ async fn attempt_one(ticket: &mut Ticket, id: EndpointId, probe: Probe) -> Resul
             let took = flight.finish(Some(&failure), &Usage::default());
             ticket.upstream += took;
             ticket.attempted(Arc::clone(&endpoint.identity), Some(&failure), took, None);
+            ticket.close_attempt(&failure);
             tracing::debug!(endpoint = %endpoint.identity, failure = failure.label(), request_id = %ticket.id, "attempt failed");
             Err(failure)
         }

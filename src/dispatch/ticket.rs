@@ -12,8 +12,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Shared;
+use super::billing::Pending;
 use super::fleet::Fleet;
 use super::record::Record;
+use super::signals::{Asked, Said};
 use crate::accounts::{Caller, Reservation};
 use crate::books::warm::Tenant;
 use crate::catalog::EndpointId;
@@ -52,6 +54,8 @@ pub struct Served {
     pub usage: Usage,
     /// What it costs; `None` when the price is unknown.
     pub cost: Option<NanoUsd>,
+    /// What the caller's key is charged for it; without a plan that is the cost.
+    pub charged: Option<NanoUsd>,
     /// What the provider says it costs.
     pub stated: Option<NanoUsd>,
 }
@@ -85,6 +89,12 @@ pub struct Ticket {
     pub attempts: Vec<AttemptRecord>,
     /// The try that has had no content yet, and when it began.
     pub under_way: Option<(EndpointId, Instant)>,
+    /// Attempts that were begun, the one under way included.
+    pub begun: u16,
+    /// The attempt that has no record in the ledger yet.
+    pub(super) pending: Option<Pending>,
+    /// Tokens that were counted against the caller's rate limits.
+    pub counted: Option<u32>,
     /// What was adjusted, for `x-merit-warnings`.
     pub warnings: Vec<String>,
     /// Who answered.
@@ -99,6 +109,12 @@ pub struct Ticket {
     pub status: u16,
     /// The code of the error that was sent.
     pub error: Option<&'static str>,
+    /// What is kept of the request to look at its answer by.
+    pub asked: Option<Asked>,
+    /// The answer that was given in full.
+    pub said: Option<Said>,
+    /// It is the judge's own request, whose answer nobody judges.
+    pub is_judges: bool,
     settled: bool,
 }
 
@@ -122,6 +138,9 @@ impl Ticket {
             reservation: None,
             attempts: Vec::new(),
             under_way: None,
+            begun: 0,
+            pending: None,
+            counted: None,
             warnings: Vec::new(),
             served: None,
             upstream: Duration::ZERO,
@@ -129,6 +148,9 @@ impl Ticket {
             outcome: Outcome::CallerCancelled,
             status: 499,
             error: None,
+            asked: None,
+            said: None,
+            is_judges: false,
             settled: false,
         }
     }
@@ -158,18 +180,6 @@ impl Ticket {
         });
     }
 
-    /// Books what an attempt consumed: usage, cost, and the metrics of both.
-    pub fn charge(&mut self, endpoint: EndpointId, usage: Usage) {
-        let cost = self.fleet.catalog.endpoint(endpoint).rates.as_ref().map(|rates| rates.cost(&usage));
-        let member = self.fleet.member(endpoint);
-        member.metrics.usage(&usage);
-        match cost {
-            Some(cost) => member.metrics.cost.inc_by(cost.usd().max(0.0)),
-            None => self.shared.metrics.unpriced.inc(),
-        }
-        self.served = Some(Served { endpoint, usage, cost, stated: None });
-    }
-
     /// Compares what was booked with what the provider says it costs (USD). Our
     /// figure stays: it is what prices in force come to, and what was decided by.
     pub fn reconcile(&mut self, stated_usd: Option<f64>) {
@@ -183,6 +193,15 @@ impl Ticket {
         }
     }
 
+    /// Keeps what its answer will be looked at by. To be called while the request's
+    /// body is there.
+    pub fn listen(&mut self) {
+        let Some(request) = &self.request else { return };
+        let caller = self.caller.as_ref().map_or("", |caller| &*caller.name);
+        let route = self.route.as_deref().unwrap_or(OTHER);
+        self.asked = Some(self.shared.signals.asked(request, caller, route, !self.is_judges));
+    }
+
     /// The caller hung up before there was any content: the upstream that was
     /// working on it has been let go of, and has read the prompt at least.
     pub(super) fn abandon(&mut self, failure: &Failure) {
@@ -193,7 +212,9 @@ impl Ticket {
         self.attempted(identity, Some(failure), took, None);
         let input = self.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
         self.shared.metrics.usage_estimated.with_label_values(&["cancelled"]).inc();
-        self.charge(endpoint, Usage { input, estimated: true, ..Usage::default() });
+        // Whoever hangs up pays for what was asked; nobody else's failure is theirs.
+        let billed = matches!(failure, Failure::CallerGone);
+        self.charge(endpoint, Usage { input, estimated: true, ..Usage::default() }, failure.label(), billed);
     }
 
     /// Stage 9. Idempotent; the drop of a ticket calls it if nobody else did.
@@ -205,7 +226,7 @@ impl Ticket {
             (self.outcome, self.status, self.error) = (Outcome::Internal, 500, Some("internal_error"));
         }
         self.abandon(&Failure::CallerGone);
-        drop(self.reservation.take());
+        self.close_books();
         let total = self.started.elapsed();
         let metrics = &self.shared.metrics;
         metrics.inflight.dec();
@@ -214,6 +235,9 @@ impl Ticket {
         metrics.request_duration.observe(total.as_secs_f64());
         if !self.attempts.is_empty() {
             metrics.overhead.observe(total.saturating_sub(self.upstream).as_secs_f64());
+        }
+        if let (Some(asked), Some(said)) = (self.asked.take(), self.said.take()) {
+            self.shared.signals.finished(self, asked, said);
         }
         let decided = self.decision.is_some();
         let record = Arc::new(Record::of(self, total));

@@ -144,20 +144,28 @@ impl Explanation<'_> {
     #[must_use]
     pub fn json(&self) -> Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
-        tidy(&mut value);
+        tidy(&mut value, TERM_DIGITS);
         value
     }
 }
 
-/// Leaves seven digits of every number that is not whole.
-fn tidy(value: &mut Value) {
+/// Digits shown of what terms add up from …
+const TERM_DIGITS: usize = 12;
+/// … and of facts, of which no more are kept.
+const FACT_DIGITS: usize = 7;
+
+/// Leaves so many digits of every number that is not whole.
+fn tidy(value: &mut Value, digits: usize) {
     match value {
         Value::Number(number) if number.is_f64() => {
-            let short = number.as_f64().and_then(|number| format!("{number:.6e}").parse().ok());
+            let places = digits - 1;
+            let short = number.as_f64().and_then(|number| format!("{number:.places$e}").parse().ok());
             *value = short.map_or(Value::Null, |short: f64| short.into());
         }
-        Value::Array(values) => values.iter_mut().for_each(tidy),
-        Value::Object(members) => members.values_mut().for_each(tidy),
+        Value::Array(values) => values.iter_mut().for_each(|value| tidy(value, digits)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| {
+            tidy(value, if name == "facts" { FACT_DIGITS } else { digits });
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

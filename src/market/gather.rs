@@ -20,7 +20,7 @@ use super::reject::{Reject, Rejected};
 use super::score::{Leaves, Score};
 use crate::books::{Circuit, View};
 use crate::catalog::{Capabilities, Endpoint, EndpointId, ModelId, Objective};
-use crate::request::{ChatRequest, Control};
+use crate::request::{ChatRequest, Control, Demand};
 
 /// What routing needs to know of a request.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,8 @@ pub struct Ask<'r> {
     pub choices: u32,
     /// What an endpoint must be able to do.
     pub needs: Capabilities,
+    /// What form the answer must have.
+    pub demand: Demand,
     /// What the caller asks of the router.
     pub control: &'r Control,
     /// Whether it goes on: it belongs to a session, or holds an earlier answer.
@@ -55,6 +57,7 @@ impl<'r> Ask<'r> {
             max_output_tokens: request.max_output_tokens,
             choices: request.n.max(1),
             needs: request.needs,
+            demand: request.demand(),
             control: &request.control,
             continues: request.continues || request.control.session.is_some(),
             deadline: deadline.or(request.control.bounds.deadline),
@@ -71,6 +74,7 @@ impl<'r> Ask<'r> {
             max_output_tokens: None,
             choices: 1,
             needs: Capabilities::default(),
+            demand: Demand::default(),
             control,
             continues: false,
             deadline: control.bounds.deadline,
@@ -153,6 +157,9 @@ pub struct Facts {
     pub success: f64,
     /// Mean seconds until a failure is noticed.
     pub failure_seconds: f64,
+    /// Probability that an answer which comes is of no use in form, 0..1.
+    #[serde(default)]
+    pub unusable: f64,
     /// Attempts under way.
     pub in_flight: u32,
     /// The most that the request can cost (USD): what to reserve.
@@ -309,6 +316,7 @@ fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
         },
         success: 1.0 - view.risk.share,
         failure_seconds: view.risk.seconds,
+        unusable: view.unusable.get(ask.demand.index()).copied().unwrap_or_default(),
         in_flight: view.in_flight,
         worst_cost_usd: 0.0,
         behind: is_behind(&ask.control.bounds.preferred, view),

@@ -54,6 +54,7 @@ struct Slim {
     quality: [f32; 2],
     success: f32,
     failure_seconds: f32,
+    unusable: f32,
     worst_cost_usd: f32,
     evidence: [f32; 4],
 }
@@ -104,6 +105,12 @@ impl Kept {
         bare.again(&self.objective)
     }
 
+    /// The request's class of task.
+    #[must_use]
+    pub fn class(&self) -> u8 {
+        self.class
+    }
+
     /// Bytes that it takes, in itself and elsewhere.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -133,6 +140,7 @@ impl Kept {
             quality_deviation,
             success: wide(slim.success),
             failure_seconds: wide(slim.failure_seconds),
+            unusable: wide(slim.unusable),
             in_flight: slim.in_flight,
             worst_cost_usd: wide(slim.worst_cost_usd),
             behind: slim.behind,
@@ -171,6 +179,7 @@ fn slim(candidate: &Candidate) -> Slim {
         quality: [facts.quality, facts.quality_deviation].map(narrow),
         success: narrow(facts.success),
         failure_seconds: narrow(facts.failure_seconds),
+        unusable: narrow(facts.unusable),
         worst_cost_usd: narrow(facts.worst_cost_usd),
         evidence: [itl, attempts, judgements, age].map(narrow),
     }
@@ -208,6 +217,7 @@ impl Facts {
             quality_deviation: rounded(self.quality_deviation),
             success: rounded(self.success),
             failure_seconds: rounded(self.failure_seconds),
+            unusable: rounded(self.unusable),
             // What is reserved must not become too little.
             worst_cost_usd: f64::from(if f64::from(worst) < self.worst_cost_usd {
                 worst.next_up()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::samples::{Sample, balanced, decided, expected, forecast, sample};
+use super::score::GIVEN_UP;
 use super::{Decision, Kept, Leaves};
 use crate::catalog::{Catalog, EndpointId, Objective, TtftTarget};
 use crate::request::{Bounds, Control, Sort};
@@ -18,12 +19,14 @@ prop_compose! {
         spread in 0.0..0.8_f64,
         share in 0.0..1.0_f64,
         quality in 0.0..1.0_f64,
+        unusable in 0.0..1.0_f64,
         in_flight in 0..20_u32,
     ) -> Sample {
         sample(id, price).with(|endpoint| endpoint.quality = quality).seen(|view| {
             view.ttft = forecast(ttft, spread);
             view.itl = forecast(itl, spread);
             view.risk.share = share;
+            view.unusable = [unusable; 3];
             view.in_flight = in_flight;
         })
     }
@@ -53,9 +56,9 @@ fn control() -> impl Strategy<Value = Control> {
         1 => prop::collection::vec((0..9_u32).prop_map(|id| format!("p{id}")), 1..4),
     ];
     (sort, order, prop::option::of(any::<bool>())).prop_map(|(sort, order, allow_fallbacks)| Control {
-        sort,
         order,
         allow_fallbacks,
+        sort,
         ..Control::default()
     })
 }
@@ -88,9 +91,13 @@ fn expense(decision: &Decision, order: &[usize]) -> f64 {
         let candidate = &decision.candidates[*index];
         let (score, odds) = (candidate.score, candidate.facts.odds());
         let fails = odds / (1.0 + odds);
-        let answer = score.total - score.failure;
-        // The failure term is the price of one failure, times the odds.
-        sum += reached * ((1.0 - fails) * answer + fails * score.failure / odds.max(1e-300));
+        // What answers of no use cost is paid where an answer comes.
+        let lost = decision.objective.usd_per_good_answer * GIVEN_UP;
+        let rubbish = candidate.facts.rubbish() * (score.cost_usd + score.waiting + lost);
+        let failure = score.failure - rubbish;
+        let answer = score.total - failure;
+        // The rest of the term is the price of one failure, times the odds.
+        sum += reached * ((1.0 - fails) * answer + fails * failure / odds.max(1e-300));
         reached *= fails;
     }
     sum
@@ -103,6 +110,8 @@ proptest! {
         let faster = one.clone().seen(|view| view.ttft.seconds *= by);
         let steadier = one.clone().seen(|view| view.itl.seconds *= by);
         let surer = one.clone().seen(|view| view.risk.share *= by);
+        let sounder = one.clone().seen(|view| view.unusable = view.unusable.map(|share| share * by));
+        prop_assert!(total(&objective, &sounder) <= before, "sounder");
         for (what, better) in [("faster", faster), ("more tokens a second", steadier), ("surer", surer)] {
             prop_assert!(total(&objective, &better) <= before, "{what}");
         }

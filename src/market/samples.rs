@@ -67,6 +67,7 @@ pub(super) fn sample(id: u32, price: f64) -> Sample {
         keeps: crate::books::Keeps::default(),
         left: None,
         quality: Quality { model: Count::default(), class: Count::default(), deviation: Count::default() },
+        unusable: [0.0; 3],
     };
     Sample {
         endpoint: Arc::new(endpoint),

@@ -5,8 +5,15 @@
 //! probability that an attempt fails and F the seconds that takes:
 //!
 //! ```text
-//! score = C + v·T + V·(1 − q) + f/(1 − f) · (v·F + V·lost) + switching
+//! score = C + v·T + V·(1 − q) + f/(1 − f) · (v·F + V·lost)
+//!         + d/(1 − d) · (C + v·T + V·given up) + switching
 //! ```
+//!
+//! d is the probability that an answer is of no use in form: no JSON where JSON
+//! was asked for, a call of a tool that does not exist. That is a failure which is
+//! noticed late, by the caller, after all of its dollars and all of its seconds;
+//! so an endpoint that only answers rubbish is no bargain at any price, also
+//! where quality is worth little.
 //!
 //! The warmth of a prompt cache is no term of its own: it makes C and T less where
 //! there is some. `switching` is what is left of a session's price of moving: a
@@ -31,6 +38,10 @@ use crate::catalog::Objective;
 /// side, most failures being made good by the next candidate: they must cost
 /// something even where waiting is worth nothing.
 pub const LOST: f64 = 0.02;
+/// Share of unusable answers that nobody asks for again. Nothing stands behind them
+/// but the caller itself, and programs that retry are about as common as those that
+/// give up; unlike other failures they are not made good by another candidate.
+pub const GIVEN_UP: f64 = 0.5;
 /// An endpoint is never taken to fail always: the odds stay finite.
 const SURELY_FAILS: f64 = 0.98;
 
@@ -77,7 +88,7 @@ pub struct Score {
     pub waiting: f64,
     /// What the answer falls short of a perfect one.
     pub quality: f64,
-    /// Failures here before an answer comes.
+    /// Failures here before a usable answer comes.
     pub failure: f64,
     /// Leaving the endpoint that a session was served by.
     pub switching: f64,
@@ -102,23 +113,34 @@ impl Facts {
     /// Failures to be expected before an answer comes.
     #[must_use]
     pub fn odds(&self) -> f64 {
-        let failure = (1.0 - self.success).clamp(0.0, SURELY_FAILS);
-        failure / (1.0 - failure)
+        odds(1.0 - self.success)
+    }
+
+    /// Answers of no use to be expected before a usable one.
+    #[must_use]
+    pub fn rubbish(&self) -> f64 {
+        odds(self.unusable)
     }
 
     /// Expected seconds of waiting in all: what the objective's USD per second are
     /// multiplied by.
     #[must_use]
     pub fn seconds_with_failures(&self) -> f64 {
-        (1.0 + self.leaves.hesitation()) * self.seconds() + self.odds() * self.failure_seconds
+        (1.0 + self.leaves.hesitation() + self.rubbish()) * self.seconds()
+            + self.odds() * self.failure_seconds
     }
 
     /// What is expected to be missing of a good answer: what the objective's USD
     /// per good answer are multiplied by.
     #[must_use]
     pub fn shortfall_with_failures(&self) -> f64 {
-        1.0 - self.quality + self.odds() * LOST + self.leaves.handoff()
+        1.0 - self.quality + self.odds() * LOST + self.rubbish() * GIVEN_UP + self.leaves.handoff()
     }
+}
+
+fn odds(probability: f64) -> f64 {
+    let probability = probability.clamp(0.0, SURELY_FAILS);
+    probability / (1.0 - probability)
 }
 
 /// Fills in what the waiting, the quality and the risk are worth to
@@ -145,12 +167,13 @@ pub fn score(objective: &Objective, gathered: Gathered) -> Scored {
     Scored { candidates, rejects }
 }
 
-fn scored(objective: &Objective, candidate: &Candidate) -> Score {
+pub(super) fn scored(objective: &Objective, candidate: &Candidate) -> Score {
     let (facts, score) = (&candidate.facts, candidate.score.rounded());
     let (second, answer) = (objective.usd_per_second, objective.usd_per_good_answer);
     let waiting = second * facts.seconds();
     let quality = answer * (1.0 - facts.quality);
-    let failure = facts.odds() * (second * facts.failure_seconds + answer * LOST);
+    let failed = facts.odds() * (second * facts.failure_seconds + answer * LOST);
+    let failure = failed + facts.rubbish() * (score.cost_usd + waiting + answer * GIVEN_UP);
     let switching = facts.leaves.hesitation() * (score.cost_usd + waiting) + facts.leaves.handoff() * answer;
     let total = score.cost_usd + waiting + quality + failure + switching;
     Score { waiting, quality, failure, switching, total, ..score }

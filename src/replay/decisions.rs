@@ -26,8 +26,6 @@ use crate::market::{Candidate, Decision};
 /// Draws from which propensities are estimated; that of the decision itself comes
 /// on top.
 const REDRAWS: u32 = 64;
-/// A weight above this is cut to it: one lucky request must not decide everything.
-const MOST_WEIGHT: f64 = 10.0;
 /// `progress` is told after so many decisions.
 const STRIDE: u64 = 10_000;
 
@@ -68,7 +66,6 @@ fn case(recorded: &Recorded, aim: &Aim) -> Case {
         place.and_then(|place| new.get(place)).copied().unwrap_or_default()
     };
     let chosen = before.order.first().and_then(|index| old.get(*index as usize)).copied().unwrap_or(1.0);
-    let raw = first.map_or(0.0, likely) / chosen;
     let supported: f64 = before
         .candidates
         .iter()
@@ -84,8 +81,7 @@ fn case(recorded: &Recorded, aim: &Aim) -> Case {
         after: after.first().map(expected),
         observed: recorded.observed(),
         estimated: estimated(recorded, before),
-        weight: raw.min(MOST_WEIGHT),
-        clipped: raw > MOST_WEIGHT,
+        likelier: first.map_or(0.0, likely) / chosen,
         unsupported: if after.candidates.is_empty() { 0.0 } else { (1.0 - supported).clamp(0.0, 1.0) },
         first: first.map(|one| one.endpoint.clone()),
         then: after.first().map(|one| one.endpoint.clone()),

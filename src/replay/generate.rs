@@ -149,7 +149,7 @@ fn model(number: usize, count: usize, random: &mut Random) -> Model {
         price: PRICE.model(random),
         output_over_input: OUTPUT_OVER_INPUT.0 + OUTPUT_OVER_INPUT.1 * random.normal(),
     };
-    let mut days = vec![Vec::with_capacity(count); DAYS];
+    let mut days = vec![Vec::new(); DAYS];
     for _ in 0..count {
         let mut endpoint = Endpoint::of(&common, random);
         for day in &mut days {

@@ -61,6 +61,10 @@ pub struct Figures {
     pub p95_s: f64,
     /// Requests without an answer (%).
     pub failed_pct: f64,
+    /// Half of all costs were estimated within this factor before the call: the mean
+    /// over models. Only our rule estimates any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_within_factor: Option<f64>,
 }
 
 /// Replays all of `history`; `progress` is told which model comes next. Rules
@@ -108,6 +112,8 @@ fn averaged(name: &'static str, outcomes: &[&Outcome]) -> Figures {
         latency_s: mean(|outcome| outcome.tally.seconds),
         p95_s: mean(|outcome| outcome.tally.p95),
         failed_pct: 100.0 * mean(|outcome| outcome.tally.failed),
+        cost_within_factor: Some(mean(|outcome| outcome.tally.cost_within.unwrap_or(f64::NAN)))
+            .filter(|factor| factor.is_finite()),
     }
 }
 

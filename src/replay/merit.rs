@@ -28,6 +28,8 @@ pub struct Merit {
     random: Random,
     /// Whether it is told what was published of the day before.
     published: bool,
+    /// Logarithms of estimated over real cost.
+    cost_errors: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,9 @@ impl Merit {
                 live: Live::new(CircuitSettings::default(), Arc::clone(&judgements), random.bits()),
             })
             .collect();
-        Merit { objective, model: "model".into(), members, lengths: Lengths::default(), random, published }
+        let lengths = Lengths::default();
+        let cost_errors = Vec::new();
+        Merit { objective, model: "model".into(), members, lengths, random, published, cost_errors }
     }
 }
 
@@ -71,7 +75,11 @@ impl Policy for Merit {
         }
     }
 
-    fn rank(&mut self, _: &Scene<'_>, request: &Request, listed: &[usize]) -> Vec<usize> {
+    fn cost_errors(&self) -> &[f64] {
+        &self.cost_errors
+    }
+
+    fn rank(&mut self, scene: &Scene<'_>, request: &Request, listed: &[usize]) -> Vec<usize> {
         let now = Duration::from_secs_f64(request.at);
         let control = Control::default();
         let input_tokens = tokens(request.input_tokens);
@@ -84,6 +92,11 @@ impl Policy for Merit {
         });
         let scored = score(&self.objective, gather(&ask, &self.objective, offers));
         let decision = decide(&ask, &self.objective, scored, Draw(self.random.bits()));
+        if let Some(first) = decision.first() {
+            let cost = scene.world.price(request, number(first), request.output_tokens);
+            let error = (first.score.cost_usd / cost).ln();
+            self.cost_errors.extend(error.is_finite().then_some(error));
+        }
         decision.ranked().map(number).collect()
     }
 

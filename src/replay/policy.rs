@@ -81,6 +81,12 @@ pub trait Policy {
     /// The endpoints `listed` in the order in which `request` tries them.
     fn rank(&mut self, scene: &Scene<'_>, request: &Request, listed: &[usize]) -> Vec<usize>;
 
+    /// By which factors the costs of requests were estimated too high beforehand, as
+    /// logarithms; empty for rules that estimate none.
+    fn cost_errors(&self) -> &[f64] {
+        &[]
+    }
+
     /// Whether `endpoint` may be asked at `now` (seconds).
     fn admits(&mut self, _endpoint: usize, _now: f64) -> bool {
         true

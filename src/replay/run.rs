@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use super::decisions::estimate::median;
 use super::policy::{Attempt, FirstToken, Policy, Progress, Scene};
 use super::world::{Request, World};
 
@@ -24,6 +25,8 @@ pub struct Tally {
     pub p95: f64,
     /// Share of requests without an answer.
     pub failed: f64,
+    /// Half of all costs were estimated within this factor; `None` where nobody did.
+    pub cost_within: Option<f64>,
 }
 
 /// Something that happens later.
@@ -80,7 +83,8 @@ pub fn run(world: &World, policy: &mut dyn Policy, usd_per_second: f64) -> Tally
         }
         course.serve(number, request, policy);
     }
-    course.tally(usd_per_second)
+    let errors = policy.cost_errors().iter().map(|error| error.abs()).collect();
+    Tally { cost_within: median(errors).map(f64::exp), ..course.tally(usd_per_second) }
 }
 
 struct Course<'w> {
@@ -175,6 +179,7 @@ impl Course<'_> {
         self.waits.sort_unstable_by(f64::total_cmp);
         let p95 = self.waits.get(self.waits.len() * 95 / 100).copied().unwrap_or_default();
         let (cost, failed) = (self.cost / count, self.lost / count);
-        Tally { loss: cost + usd_per_second * seconds + LOST * failed, cost, seconds, p95, failed }
+        let loss = cost + usd_per_second * seconds + LOST * failed;
+        Tally { loss, cost, seconds, p95, failed, cost_within: None }
     }
 }

@@ -141,6 +141,7 @@ impl<'b> Reader<'b> {
             let start = cursor.at();
             self.tally.messages(cursor)?;
             self.messages = start..cursor.at();
+            self.spans.messages = self.messages.clone();
             return Ok(None);
         }
         let value = cursor.value()?;
@@ -190,13 +191,20 @@ impl<'b> Reader<'b> {
                 if value.kind != Kind::Array {
                     return Err(wrong(name, "an array", value));
                 }
-                self.need_if(value.elements().next().is_some(), Capabilities::TOOLS);
+                let some = value.elements().next().is_some();
+                self.need_if(some, Capabilities::TOOLS);
                 self.tools = value.start..value.end();
+                if some && (name == "tools" || self.spans.tools.is_none()) {
+                    self.spans.tools = Some(self.tools.clone());
+                }
                 self.tally.count(value);
             }
             "response_format" => {
-                let schema = value.get(b"type").and_then(|kind| kind.as_str());
-                self.need_if(schema.as_deref() == Some("json_schema"), Capabilities::JSON_SCHEMA);
+                let kind = value.get(b"type").and_then(|kind| kind.as_str());
+                self.need_if(kind.as_deref() == Some("json_schema"), Capabilities::JSON_SCHEMA);
+                if matches!(kind.as_deref(), Some("json_schema" | "json_object")) {
+                    self.spans.json_format = Some(value.start..value.end());
+                }
                 self.tally.count(value);
             }
             "modalities" => {

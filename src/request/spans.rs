@@ -46,6 +46,12 @@ pub struct Spans {
     pub open: usize,
     /// In the order of the body.
     pub members: Vec<Member>,
+    /// The array `messages`.
+    pub messages: Range<usize>,
+    /// `response_format`, when it asks for JSON.
+    pub json_format: Option<Range<usize>>,
+    /// `tools`, or the older `functions`, when there are any.
+    pub tools: Option<Range<usize>>,
     /// The value of `stream_options.include_usage`.
     pub include_usage: Option<Range<usize>>,
     /// Whether `stream_options` has any member.

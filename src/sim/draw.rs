@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::behaviour::{Answer, Behaviour};
 use super::compose::Gaps;
+use super::example;
+use super::quirks::Quirk;
 use super::scenario::{ModelSpec, ProviderSpec};
 use super::speech::{Ask, Call, Consumed, Content, Tale};
 use super::texts;
@@ -84,11 +88,21 @@ fn count(words: usize, choices: u32) -> u64 {
 }
 
 fn content(ask: &Ask, behaviour: &Behaviour, text: &str, number: u64) -> Content {
+    let json = ask.schema.as_ref().filter(|_| !behaviour.has(Quirk::SchemaIgnored));
+    if let (Answer::Text, Some(schema), false) = (behaviour.answer, json, ask.must_call) {
+        let value = match behaviour.has(Quirk::SchemaBroken) {
+            true => json!({ "oops": [behaviour.name] }),
+            false => example::of(schema),
+        };
+        return Content { text: texts::words(&value.to_string(), None), ..Content::default() };
+    }
     let words = |text| texts::words(text, behaviour.words);
     match behaviour.answer {
-        Answer::Text if ask.must_call => Content { calls: calls(ask, 1, number), ..Content::default() },
+        Answer::Text if ask.must_call => {
+            Content { calls: calls(ask, behaviour, 1, number), ..Content::default() }
+        }
         Answer::Text => Content { text: words(text), ..Content::default() },
-        Answer::Tools(count) => Content { calls: calls(ask, count, number), ..Content::default() },
+        Answer::Tools(count) => Content { calls: calls(ask, behaviour, count, number), ..Content::default() },
         Answer::Reasoning => Content {
             reasoning: texts::words(texts::REASONING, None),
             text: words(text),
@@ -98,13 +112,21 @@ fn content(ask: &Ask, behaviour: &Behaviour, text: &str, number: u64) -> Content
     }
 }
 
-fn calls(ask: &Ask, count: u32, number: u64) -> Vec<Call> {
-    let name = ask.tool.as_deref().unwrap_or("get_weather");
+fn calls(ask: &Ask, behaviour: &Behaviour, count: u32, number: u64) -> Vec<Call> {
+    let name = match behaviour.has(Quirk::ToolUnknown) {
+        true => "tool_of_nobody",
+        false => ask.tool.as_deref().unwrap_or("get_weather"),
+    };
+    let arguments = match () {
+        () if behaviour.has(Quirk::ToolBroken) => ["{\"city\"", ":\"Zürich\"", ",\"days\"", ":"],
+        () if behaviour.has(Quirk::ToolMistyped) => ["{\"city\"", ":17", ",\"days\"", ":\"three\"}"],
+        () => ["{\"city\"", ":\"Zürich\"", ",\"days\"", ":3}"],
+    };
     (0..count)
         .map(|index| Call {
             id: format!("call_{number}_{index}"),
             name: name.to_owned(),
-            arguments: ["{\"city\"", ":\"Zürich\"", ",\"days\"", ":3}"].map(str::to_owned).to_vec(),
+            arguments: arguments.map(str::to_owned).to_vec(),
         })
         .collect()
 }

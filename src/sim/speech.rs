@@ -35,6 +35,9 @@ pub(super) struct Ask {
     pub tool: Option<String>,
     /// Whether a tool must be called.
     pub must_call: bool,
+    /// The JSON schema that the answer must have; anything that is an object when it
+    /// is `true`.
+    pub schema: Option<Value>,
     /// Bytes of the messages, from which prompt tokens are computed.
     pub prompt_bytes: u64,
     /// Whether Bedrock is asked in Anthropic's own words.

@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use crate::outcome::Failure;
+use crate::request::Demand;
 use crate::units::Usage;
 
 mod declare;
@@ -100,6 +101,8 @@ macro_rules! metrics {
     };
 }
 
+/// Kinds of alarms about answers: the words of `books::Drift`.
+pub const DRIFTS: [&str; 3] = ["unsound", "worse", "model_changed"];
 /// The labels of an endpoint.
 const ENDPOINT: &[&str] = &["provider", "model"];
 
@@ -119,6 +122,12 @@ metrics! {
     price: GaugeVec = float_gauges("merit_price_usd_per_mtok", "Prices in force, USD per million tokens.", &["provider", "model", "kind"]);
     decision: Histogram = histogram("merit_decision_seconds", "Gathering, scoring and deciding.", DECISION_BUCKETS);
     regret: Counter = amount("merit_regret_usd_total", "Estimated: chosen score minus best score, both re-scored at the outcome.");
+    signals: IntCounterVec = counters("merit_answer_signals_total", "What was found in answers for free.", &["signal"]);
+    judgements: IntCounterVec = counters("merit_judgements_total", "Answers that were judged, by whom.", &["source"]);
+    judge: IntCounterVec = counters("merit_judge_total", "What became of answers that were to be judged.", &["result"]);
+    drifts: IntCounterVec = counters("merit_quality_alarms_total", "Alarms about answers, by endpoint and kind.", &["provider", "model", "kind"]);
+    drifting: IntGaugeVec = gauges("merit_endpoint_drifting", "1 while an endpoint's answers are clearly worse than its siblings'.", ENDPOINT);
+    unusable: GaugeVec = float_gauges("merit_endpoint_unusable_share", "Share of answers expected to be of no use in form, by the form asked for.", &["provider", "model", "demand"]);
     exploration: IntCounter = counter("merit_exploration_total", "Decisions that chose another candidate in order to learn.");
     tokens: IntCounterVec = counters("merit_tokens_total", "Tokens by endpoint and kind; cached input is part of input, reasoning of output.", &["provider", "model", "kind"]);
     cost: CounterVec = amounts("merit_cost_usd_total", "What providers charge.", ENDPOINT);
@@ -169,6 +178,10 @@ pub struct EndpointMetrics {
     pub score: prometheus::Gauge,
     /// 0..1.
     pub quality: prometheus::Gauge,
+    /// 0 or 1.
+    pub drifting: IntGauge,
+    /// 0..1, in the order of [`Demand::ALL`].
+    pub unusable: Vec<prometheus::Gauge>,
     /// Answers whose stated cost is not the one computed.
     pub drift: IntCounter,
 }
@@ -218,10 +231,16 @@ impl Metrics {
         for result in ["won", "lost"] {
             self.hedges.with_label_values(&[result]);
         }
-        for scope in ["key", "customer", "organisation"] {
+        for scope in ["key", "customer", "organisation", "shadow"] {
             self.budget_denied.with_label_values(&[scope]);
         }
         self.revenue.with_label_values(&["none"]);
+        for source in ["feedback", "judge"] {
+            self.judgements.with_label_values(&[source]);
+        }
+        for result in ["judged", "over_budget", "unreadable", "failed"] {
+            self.judge.with_label_values(&[result]);
+        }
     }
 
     /// The handles of one endpoint.
@@ -243,6 +262,11 @@ impl Metrics {
             circuit: self.circuit.with_label_values(pair),
             score: self.score.with_label_values(pair),
             quality: self.quality.with_label_values(pair),
+            drifting: self.drifting.with_label_values(pair),
+            unusable: Demand::ALL
+                .iter()
+                .map(|demand| self.unusable.with_label_values(&[provider, model, demand.label()]))
+                .collect(),
             drift: self.price_drift.with_label_values(pair),
         }
     }
@@ -252,6 +276,13 @@ impl Metrics {
     pub fn forget(&self, provider: &str, model: &str) {
         let pair = [provider, model];
         // A series that was never made cannot be dropped, which is just as well.
+        for demand in Demand::ALL {
+            let _ = self.unusable.remove_label_values(&[provider, model, demand.label()]);
+        }
+        for kind in DRIFTS {
+            let _ = self.drifts.remove_label_values(&[provider, model, kind]);
+        }
+        let _ = self.drifting.remove_label_values(&pair);
         for result in Failure::LABELS.iter().copied().chain(["ok"]) {
             let _ = self.attempts.remove_label_values(&[provider, model, result]);
         }

@@ -230,7 +230,9 @@ fn another_provider_stands_in_for_every_fault() -> Fallible<()> {
         let before = market.provider("aws")?.requests();
         // A new one each time, whose circuits are closed.
         let gateway = Gateway::start(&config)?;
-        for body in [chat(NOVA), streamed(NOVA), streamed(CLAUDE)] {
+        // An exception in a stream has no counterpart in a whole answer.
+        let whole = Some(chat(NOVA)).filter(|_| behaviour != "error-chunk");
+        for body in whole.into_iter().chain([streamed(NOVA), streamed(CLAUDE)]) {
             let answer = gateway.chat(&body)?;
             assert_eq!(answer.status, 200, "{behaviour}: {}", answer.body);
             assert_eq!(answer.must("x-merit-provider")?, "spare", "{behaviour}");

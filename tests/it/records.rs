@@ -80,6 +80,10 @@ fn recorded_decisions_are_decided_again_with_the_same_order() -> Fallible<()> {
     assert_eq!(same.get("decisions"), Some(&json!(count)), "{same}");
     assert_eq!(same.get("reproduced"), Some(&json!(count)), "{same}");
     assert_eq!(same.get("moved_pct"), Some(&json!(0.0)), "{same}");
+    let unweighted = same.get("effective_sample_size").and_then(Value::as_f64).ok_or("no size")?;
+    assert!((unweighted - f64::from(u32::try_from(count)?)).abs() < 1e-6, "{same}");
+    let nothing = same.pointer("/observed/latency_s/difference").and_then(Value::as_f64).ok_or("none")?;
+    assert!(nothing.abs() < 1e-9, "{same}");
     let share = |report: &Value, endpoint: &str| {
         let rows = report.get("endpoints").and_then(Value::as_array).cloned().unwrap_or_default();
         let row = rows.into_iter().find(|row| row.get("endpoint") == Some(&json!(endpoint)));

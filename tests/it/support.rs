@@ -3,6 +3,7 @@
 //! Every process is a child of the test, is watched until it answers, and is
 //! ended by its own id when the story is over, whatever the story's end.
 
+pub(crate) mod accounts;
 pub(crate) mod chat;
 pub(crate) mod clients;
 pub(crate) mod command;

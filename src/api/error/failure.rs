@@ -1,12 +1,13 @@
 //! From an upstream's failure to what the caller is told.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
+use serde_json::json;
 
 use super::Error;
 use crate::accounts::Expose;
-use crate::outcome::{Failure, Refusal};
+use crate::outcome::{Failure, OverBudget, Refusal};
 use crate::telemetry::Outcome;
 
 impl Error {
@@ -63,11 +64,49 @@ impl Error {
                 Self::upstream("the provider failed").retry(None)
             }
             Failure::ShuttingDown => Self::shutting_down(),
+            Failure::OverBudget(over) => Self::budget_exceeded(over),
+            Failure::LedgerUnavailable => Self::ledger_unavailable(),
             Failure::CallerGone => {
                 Self::new(StatusCode::BAD_GATEWAY, kind, "client_closed", "the caller hung up")
                     .counted(Outcome::CallerCancelled)
             }
         }
+    }
+
+    /// 402: a budget of the caller does not allow this request.
+    #[must_use]
+    pub fn budget_exceeded(over: &OverBudget) -> Self {
+        let mut message = format!("the budget of this {} is used up: {} USD", over.scope, over.limit);
+        if let Some(resets) = over.resets {
+            let at = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(resets));
+            message = format!("{message}, anew at {at}");
+        }
+        let error = Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_quota", "budget_exceeded", message);
+        let details = json!({
+            "scope": over.scope,
+            "limit_usd": over.limit.to_string(),
+            "resets_at_unix": over.resets,
+        });
+        Error { details: Some(Box::new(details)), ..error.counted(Outcome::BudgetDenied) }
+    }
+
+    /// 503: what is spent cannot be recorded, so nothing may be.
+    #[must_use]
+    pub fn ledger_unavailable() -> Self {
+        let message = "the ledger cannot be written at the moment";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "service_unavailable_error", "ledger_unavailable", message)
+            .retry(Some(Duration::from_secs(1)))
+            .counted(Outcome::Shed)
+    }
+
+    /// 429: a limit of the caller's own; `whose` and `what` say which.
+    #[must_use]
+    pub fn over_rate(whose: &str, what: &str, most: u32, wait: Duration) -> Self {
+        let message = format!("this {whose} may have {most} {what}");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message)
+            .retry(Some(wait))
+            .counted(Outcome::RateLimited)
     }
 
     fn upstream(message: &str) -> Self {

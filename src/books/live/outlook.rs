@@ -20,6 +20,7 @@ use crate::books::keeping::Keeps;
 use crate::books::quality::{self, Count};
 use crate::books::rest::Rest;
 use crate::books::stats::{Forecast, SIZES, size};
+use crate::request::Demand;
 
 /// What is published may be this old while nothing has changed: within it what
 /// fades fades by less than half a percent.
@@ -41,6 +42,7 @@ pub(super) struct Outlook {
     keeps: Keeps,
     judged: quality::Table,
     deviation: Count,
+    unusable: [f64; Demand::COUNT],
 }
 
 /// The latest outlook, if it is of any use.
@@ -71,6 +73,7 @@ impl Outlook {
             circuit: self.gate.circuit(now, settings),
             resting: self.rest.resting(now),
             quality: self.judged.of(class, self.deviation),
+            unusable: self.unusable,
             keeps: self.keeps,
             left: self.headroom.left(now),
         }
@@ -117,6 +120,7 @@ impl Live {
             keeps: state.keeping.keeps(),
             judged,
             deviation: state.deviation,
+            unusable: self.place.shares(),
         });
         // Under the lock, so that no older outlook replaces a newer one.
         self.published.outlook.store(Some(Arc::clone(&outlook)));

@@ -1,4 +1,4 @@
-//! What answers tell of an endpoint beside times and failures.
+//! What an endpoint, its bills and others tell of it.
 
 use std::time::Duration;
 

@@ -130,14 +130,13 @@ fn verdict(out: &mut String, answer: &Value) {
         let (saved, slower, better) = (against("saved_usd"), against("slower_ms"), against("better"));
         let _ = write!(
             out,
-            ": {:.9} USD ahead of {other} ({:.9} USD {}, {:.0} ms {}, {:.3} {})",
+            ": {:.9} USD ahead of {other} ({:.9} USD {}, {:.0} ms {}, quality {:+.3})",
             number(answer, "/decision/margin_usd"),
             saved.abs(),
             if saved < 0.0 { "dearer" } else { "cheaper" },
             slower.abs(),
             if slower > 0.0 { "slower" } else { "faster" },
-            better.abs(),
-            if better < 0.0 { "worse" } else { "better" },
+            better,
         );
     }
     let share = 100.0 * number(answer, "/decision/propensity");
@@ -195,7 +194,7 @@ fn sent(out: &mut String, answer: &Value, ink: Ink) {
         "\nwould send {} bytes to {}\n{}",
         text(send, "/body_bytes"),
         text(send, "/url"),
-        ink.faint(&text(send, "/body"))
+        ink.faint(text(send, "/body").trim_end())
     );
     for warning in list(send, "/warnings") {
         let _ = write!(out, "\nnote: {}", plain(warning));

@@ -29,7 +29,22 @@ pub(super) struct Flowing {
     pub(super) content_events: u32,
     /// Whether the finish reason has been noticed.
     pub(super) finished: bool,
+    /// Output tokens that have been looked at by the budget.
+    pub(super) paid_to: u64,
+    /// Output tokens that the store knows of, and since when.
+    pub(super) kept_to: u64,
+    /// When that was.
+    pub(super) kept_at: Instant,
+    /// Whether it began with a refusal.
+    pub(super) refused: bool,
 }
+
+/// Output tokens after which a stream's budget is looked at again: what it can
+/// overshoot by.
+const PAY_EVERY: u64 = 16;
+/// Output tokens, or time, after which the store is told how far a stream is.
+const KEEP_EVERY: u64 = 1_000;
+const KEEP_AFTER: Duration = Duration::from_secs(2);
 
 /// After the finish reason only usage and the terminal marker are still to come.
 pub(super) const AFTER_FINISH: Duration = Duration::from_secs(5);
@@ -87,6 +102,7 @@ impl Flowing {
             let watch = self.upstream.decoder.watch();
             let tokens = estimate(0, watch.output_bytes, u64::from(seen)).output;
             self.flight.progress(self.last_event, tokens);
+            self.keep_books(tokens)?;
         }
         let result = result.map_err(|failure| self.upstream.scrub.failure(failure));
         Poll::Ready(result.map(|progress| {
@@ -94,6 +110,22 @@ impl Flowing {
                 self.upstream.end();
             }
         }))
+    }
+
+    /// Every so often: what has been consumed is paid for, and kept for the case
+    /// that this process dies.
+    fn keep_books(&mut self, output: u64) -> Result<(), Failure> {
+        if output < self.paid_to + PAY_EVERY {
+            return Ok(());
+        }
+        self.paid_to = output;
+        let input = self.ticket.request.as_ref().map_or(0, |request| u64::from(request.input_tokens));
+        let usage = Usage { input, output, estimated: true, ..Usage::default() };
+        if output >= self.kept_to + KEEP_EVERY || self.last_event >= self.kept_at + KEEP_AFTER {
+            (self.kept_to, self.kept_at) = (output, self.last_event);
+            self.ticket.checkpoint(usage);
+        }
+        self.ticket.keep_up(self.flight.endpoint, &usage)
     }
 
     /// Tells books, metrics and ticket how the attempt went.
@@ -105,7 +137,8 @@ impl Flowing {
         let endpoint = self.flight.endpoint;
         let identity = Arc::clone(&self.ticket.fleet.catalog.endpoint(endpoint).identity);
         self.ticket.attempted(identity, failure, took, ttft);
-        self.ticket.charge(endpoint, usage);
+        let result = failure.map_or("ok", Failure::label);
+        self.ticket.charge(endpoint, usage, result, true);
         self.ticket.reconcile(self.upstream.decoder.watch().reported_cost_usd);
     }
 
@@ -126,13 +159,13 @@ impl Flowing {
             if expose == Expose::Full {
                 members.insert("provider".to_owned(), endpoint.provider.name.as_str().into());
             }
-            if let Some(cost) = served.cost {
+            if let Some(cost) = served.charged {
                 members.insert("cost_usd".to_owned(), cost.to_string().into());
             }
         }
         Tail {
             usage: Some(served.usage),
-            cost: served.cost.map(|cost| cost.to_string()),
+            cost: served.charged.map(|cost| cost.to_string()),
             merit: Some(merit.to_string()),
         }
     }

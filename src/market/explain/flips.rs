@@ -58,7 +58,8 @@ pub fn flips(decision: &Decision) -> Vec<Flip<'_>> {
         };
         flips.extend(nearest(what, rate, &others, crossing));
     }
-    let cost = |candidate: &Candidate| candidate.score.cost_usd;
+    // Leaving a session costs a share of the dollars too.
+    let cost = |candidate: &Candidate| candidate.score.cost_usd * (1.0 + candidate.facts.leaves.hesitation());
     let gap = |other: &Candidate| other.score.total - best.score.total;
     flips.extend(nearest(What::PriceOfBest, 1.0, &others, |other| 1.0 + gap(other) / cost(best)));
     flips.extend(nearest(What::PriceOfOther, 1.0, &others, |other| 1.0 - gap(other) / cost(other)));

@@ -46,16 +46,31 @@ pub struct Case {
     pub observed: Option<Observed>,
     /// By which factor its cost was estimated too high.
     pub estimated: Option<f64>,
-    /// How much likelier the new rule would have made the same choice, clipped.
-    pub weight: f64,
-    /// Whether it was clipped.
-    pub clipped: bool,
+    /// How much likelier the new rule would have made the same choice.
+    pub likelier: f64,
     /// The probability with which the new rule chooses what the old one never did.
     pub unsupported: f64,
     /// Who was first.
     pub first: Option<Arc<str>>,
     /// Who is.
     pub then: Option<Arc<str>>,
+}
+
+/// A weight above this is cut to it: one lucky request must not decide everything.
+const MOST_WEIGHT: f64 = 10.0;
+
+impl Case {
+    /// What it counts for in observed figures.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.likelier.min(MOST_WEIGHT)
+    }
+
+    /// Whether that was cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.likelier > MOST_WEIGHT
+    }
 }
 
 /// A figure before and after.
@@ -92,8 +107,8 @@ pub fn paired(pairs: &[(f64, f64)], unit: f64) -> Option<Change> {
     if pairs.is_empty() {
         return None;
     }
-    let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
-    let (before, after) = (mean(|pair| pair.0), mean(|pair| pair.1));
+    let before = pairs.iter().map(|pair| pair.0).sum::<f64>() / count;
+    let after = pairs.iter().map(|pair| pair.1).sum::<f64>() / count;
     let squares: f64 = pairs.iter().map(|pair| (pair.1 - pair.0 - (after - before)).powi(2)).sum();
     Some(Change::new(before, after, squares.sqrt() / count, unit))
 }

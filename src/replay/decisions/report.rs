@@ -120,16 +120,16 @@ impl Report {
         self.moved_pct = percent(|case| case.moved);
         self.by_caller_pct = percent(|case| case.by_caller);
         self.no_candidate_pct = percent(|case| case.after.is_none());
-        self.expected = expected(cases.iter());
+        self.expected = expected(&cases.iter());
         let a_day = wide(cases.len() as u64) * DAY_MS / wide(span_ms);
         let cost = self.expected.cost_usd_per_1k.filter(|_| span_ms >= SHORTEST_MS);
         self.usd_per_day = cost.map(|cost| cost.difference / 1e3 * a_day);
         self.ms_per_request = self.expected.latency_s.map(|latency| 1e3 * latency.difference);
         let seen = cases.iter().filter(|case| case.observed.is_some());
-        self.effective_sample_size = effective(seen.map(|case| case.weight));
+        self.effective_sample_size = effective(seen.map(Case::weight));
         self.unsupported_pct =
             100.0 * cases.iter().map(|case| case.unsupported).sum::<f64>() / wide(cases.len() as u64);
-        self.clipped = cases.iter().filter(|case| case.clipped).count();
+        self.clipped = cases.iter().filter(|case| case.is_cut()).count();
         self.observed = (self.effective_sample_size >= FEWEST).then(|| observed(cases));
         let errors = cases.iter().filter_map(|case| case.estimated).map(|factor| factor.ln().abs());
         self.cost_within_factor = median(errors.collect()).map(f64::exp);
@@ -148,7 +148,7 @@ fn share<'c>(cases: impl Iterator<Item = &'c Case> + Clone, is: fn(&Case) -> boo
     100.0 * wide(cases.filter(|case| is(case)).count() as u64) / wide(all.max(1))
 }
 
-fn expected<'c>(cases: impl Iterator<Item = &'c Case> + Clone) -> Figures {
+fn expected<'c>(cases: &(impl Iterator<Item = &'c Case> + Clone)) -> Figures {
     let pairs = |of: fn(&super::estimate::Expected) -> f64| {
         let both =
             cases.clone().filter_map(|case| Some((of(case.before.as_ref()?), of(case.after.as_ref()?))));
@@ -164,7 +164,7 @@ fn expected<'c>(cases: impl Iterator<Item = &'c Case> + Clone) -> Figures {
 
 fn observed(cases: &[Case]) -> Figures {
     let seen = |of: fn(&super::estimate::Observed) -> Option<f64>| {
-        let all = cases.iter().filter_map(|case| Some((of(case.observed.as_ref()?)?, case.weight)));
+        let all = cases.iter().filter_map(|case| Some((of(case.observed.as_ref()?)?, case.weight())));
         all.collect::<Vec<_>>()
     };
     Figures {
@@ -181,7 +181,7 @@ fn row(route: &str, own: &[usize], cases: &[Case]) -> RouteRow {
         route: route.to_owned(),
         decisions: own.clone().count(),
         moved_pct: share(own.clone(), |case| case.moved),
-        expected: expected(own),
+        expected: expected(&own),
     }
 }
 

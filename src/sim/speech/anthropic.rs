@@ -127,6 +127,7 @@ pub(super) fn read(inbound: &Inbound, version: Option<&str>) -> Result<Ask, Stri
     let kind = choice.get("type").and_then(Value::as_str);
     let system = body.system.map_or(0, |system| system.get().len());
     Ok(Ask {
+        schema: None,
         model: body.model,
         stream: body.stream.unwrap_or(false),
         include_usage: true,

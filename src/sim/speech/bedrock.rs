@@ -79,6 +79,7 @@ impl Speech for Bedrock {
         let size = |name: &str| body.get(name).map_or(0, |value| value.to_string().len() as u64);
         let limit = body.pointer("/inferenceConfig/maxTokens").and_then(Value::as_u64);
         Ok(Ask {
+            schema: None,
             model: asked.model,
             stream: asked.stream,
             include_usage: true,
@@ -105,7 +106,7 @@ impl Speech for Bedrock {
     fn events(&self, ask: &Ask, tale: &Tale, behaviour: &Behaviour) -> Vec<Event> {
         if ask.native {
             let events = anthropic::Anthropic.events(ask, tale, behaviour);
-            return events.into_iter().map(chunk).collect();
+            return events.iter().map(chunk).collect();
         }
         let mut writer = Writer { tale, behaviour, events: Vec::new(), index: 0 };
         writer.push("messageStart", json!({"role": "assistant"}), Kind::Preamble, 0);
@@ -116,7 +117,7 @@ impl Speech for Bedrock {
 
     fn big_event(&self, ask: &Ask, tale: &Tale, bytes: usize) -> Event {
         if ask.native {
-            return chunk(anthropic::Anthropic.big_event(ask, tale, bytes));
+            return chunk(&anthropic::Anthropic.big_event(ask, tale, bytes));
         }
         event("contentBlockDelta", delta(0, &json!({"text": "a".repeat(bytes)})), Kind::Content, 0)
     }
@@ -258,10 +259,9 @@ fn event(name: &str, mut payload: Value, kind: Kind, words: u32) -> Event {
 }
 
 /// An event of Anthropic's in the envelope of `InvokeModelWithResponseStream`.
-fn chunk(event: Event) -> Event {
+fn chunk(event: &Event) -> Event {
     let data = json!({"chunk": {"bytes": STANDARD.encode(&event.data), "p": "abc"}}).to_string();
-    // An error is an exception here, and not Anthropic's.
-    Event { data, ..event }
+    Event { data, kind: event.kind, words: event.words }
 }
 
 fn delta(index: u32, delta: &Value) -> Value {

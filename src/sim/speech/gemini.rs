@@ -57,6 +57,7 @@ impl Speech for Gemini {
         let tool = body.tools.iter().find_map(|tool| tool.pointer(name)).and_then(Value::as_str);
         let mode = body.tool_config.as_ref().and_then(|config| config.pointer("/functionCallingConfig/mode"));
         Ok(Ask {
+            schema: None,
             model,
             stream,
             include_usage: true,

@@ -34,6 +34,7 @@ struct Body<'a> {
     #[serde(default)]
     tools: Vec<Value>,
     tool_choice: Option<Value>,
+    response_format: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +59,7 @@ impl Speech for OpenAi {
             max_tokens: body.max_completion_tokens.or(body.max_tokens),
             must_call: tool.is_some() && (choice.is_object() || choice == "required"),
             tool: tool.map(str::to_owned),
+            schema: body.response_format.as_ref().and_then(schema),
             prompt_bytes: body.messages.get().len() as u64,
             native: false,
         })
@@ -126,6 +128,15 @@ impl Speech for OpenAi {
             .map(|name| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "simulated"}))
             .collect();
         json!({"object": "list", "data": data}).to_string().into()
+    }
+}
+
+/// The schema that a `response_format` asks for.
+fn schema(format: &Value) -> Option<Value> {
+    match format.get("type").and_then(Value::as_str)? {
+        "json_schema" => format.pointer("/json_schema/schema").cloned(),
+        "json_object" => Some(Value::Bool(true)),
+        _ => None,
     }
 }
 
