@@ -42,10 +42,16 @@ image: ## the container image (IMAGE=name:tag)
 	@if [ -z '$(ENGINE)' ]; then echo 'image: needs docker or podman' >&2; exit 69; fi
 	$(ENGINE) build --tag $(IMAGE) .
 
-# The long form of the tests that draw at random.
+# The long form of the tests that prove more the longer they run: requests (random
+# faults, and the ledger reconciled), budgets met by 200 callers, kill -9, hang-ups.
 SOAK_REQUESTS ?= 10000
-soak: install ## the tests in their long form (SOAK_REQUESTS=10000)
-	MERIT_SOAK=$(SOAK_REQUESTS) $(CARGO) test --locked --release --test it -- --nocapture $(ARGS) soak
+SOAK_BUDGETS ?= 1000
+SOAK_KILLS ?= 50
+SOAK_HANGUPS ?= 1000
+SOAK = MERIT_SOAK=$(SOAK_REQUESTS) MERIT_SOAK_REQUESTS=$(SOAK_REQUESTS) MERIT_SOAK_BUDGETS=$(SOAK_BUDGETS) \
+	MERIT_SOAK_KILLS=$(SOAK_KILLS) MERIT_SOAK_HANGUPS=$(SOAK_HANGUPS)
+soak: install ## the tests in their long form (SOAK_REQUESTS, SOAK_BUDGETS, SOAK_KILLS, SOAK_HANGUPS)
+	$(SOAK) $(CARGO) test --locked --release --test it -- --nocapture --test-threads 1 $(ARGS) soak
 
 bench-gateway: ## CPU, latency and memory beside nginx and a direct call
 	./tests/install.sh bench
@@ -53,15 +59,18 @@ bench-gateway: ## CPU, latency and memory beside nginx and a direct call
 	$(CARGO) bench --locked --bench gateway -- --merit target/release/merit $(ARGS)
 
 # Without DATA a made-up market with the moments of the recorded one. DATA is a folder
-# with market/endpoints_daily.csv.gz, traces/trace_azure2023_*.csv.gz and
-# traces/trace_mooncake_synthetic.jsonl.gz (docs/replay.md has the formats).
+# with market/endpoints_daily.csv.gz, traces/trace_azure2023_*.csv.gz,
+# traces/trace_mooncake_synthetic.jsonl.gz and
+# quality/quality_{zeroeval,mmlupro}_{prompts,outcomes,models}.csv[.gz]
+# (docs/replay.md has the formats).
 REPLAYED = $(if $(DATA),--endpoints $(DATA)/market/endpoints_daily.csv.gz \
 	--trace $(DATA)/traces/trace_azure2023_conv.csv.gz \
 	--trace $(DATA)/traces/trace_azure2023_code.csv.gz,--generate)
 REPLAY = $(CARGO) run --locked --release --quiet -- replay market $(REPLAYED) $(ARGS)
+REPLAY_QUALITY = $(CARGO) run --locked --release --quiet -- replay quality
 CACHE = $(CARGO) run --locked --release --quiet -- replay cache \
 	--trace $(DATA)/traces/trace_mooncake_synthetic.jsonl.gz
-bench-routing: ## dollars, latency and regret on made-up markets, or on recorded ones (DATA=folder)
+bench-routing: ## dollars, latency, quality and regret on made-up markets, or on recorded ones (DATA=folder)
 	@for value in 2e-5 2e-4 2e-3; do \
 		echo; echo "USD $$value per second, published prior"; $(REPLAY) --usd-per-second $$value; \
 		echo; echo "USD $$value per second, no prior"; $(REPLAY) --usd-per-second $$value --prior none --only-merit; \
@@ -71,3 +80,7 @@ bench-routing: ## dollars, latency and regret on made-up markets, or on recorded
 		echo; echo "USD 2e-4 per second, prior $$prior, 100 requests a regime"; $(REPLAY) --requests 100 --prior $$prior --only-merit; \
 	done
 	@[ -z '$(DATA)' ] || for endpoints in 8 32; do echo; echo "prompt caches, $$endpoints endpoints"; $(CACHE) --endpoints $$endpoints; done
+	@[ -z '$(DATA)' ] || for set in zeroeval mmlupro; do \
+		echo; echo "quality, $$set"; $(REPLAY_QUALITY) --prompts $(DATA)/quality/quality_$${set}_prompts.csv.gz \
+			--outcomes $(DATA)/quality/quality_$${set}_outcomes.csv.gz --models $(DATA)/quality/quality_$${set}_models.csv; \
+	done

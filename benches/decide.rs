@@ -2,7 +2,7 @@
 //! is 2 µs in the median and 5 µs at the 99th percentile, also while another
 //! thread writes what is read; percentiles are printed at the end.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use merit::catalog::{
 };
 use merit::market::{Ask, Draw, Offer, decide, gather, score};
 use merit::outcome::Sample;
-use merit::request::Control;
+use merit::request::{Control, class};
 use merit::units::{PicoUsd, Rates};
 use tokio::time::Instant;
 
@@ -106,6 +106,22 @@ fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Telling the class of a kilobyte of prose and of a very long prompt, of which
+/// only the beginning is read.
+fn classes(criterion: &mut Criterion) {
+    let sentence =
+        "A defendant sold 3 tons of copper to the plaintiff, who found \"$x^2 = 7$\" written on it.\n";
+    let mut group = criterion.benchmark_group("class");
+    class::prepare();
+    for bytes in [1_000, 100_000] {
+        let text = sentence.repeat(bytes / sentence.len() + 1);
+        group.bench_function(BenchmarkId::new("of_text", bytes), |bencher| {
+            bencher.iter(|| class::of_text(black_box(&text)));
+        });
+    }
+    group.finish();
+}
+
 /// Single decisions among 50, with their views, one by one: criterion tells means.
 fn percentiles(_: &mut Criterion) {
     let market = market(50);
@@ -153,5 +169,5 @@ fn report(name: &str, market: &[Member]) {
     println!("decide/50/{name}: p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999));
 }
 
-criterion_group!(decisions, benches, percentiles);
+criterion_group!(decisions, benches, classes, percentiles);
 criterion_main!(decisions);

@@ -6,62 +6,85 @@
 //! a web page makes from another origin is refused either way: a browser on the
 //! same machine must not be a way in.
 
+pub mod counter;
 pub mod decisions;
 pub mod explain;
 pub mod health;
 pub mod providers;
 pub mod reload;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::{Json, Router};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
 
 use crate::api::browser;
 use crate::api::error::Error;
 use crate::app::App;
 use crate::catalog::Dialect;
-
-/// Paths of the contract that answer 501 until they are built.
-const LATER: &[&str] = &[
-    "/admin/v1/openapi.json",
-    "/admin/v1/keys",
-    "/admin/v1/keys/{*rest}",
-    "/admin/v1/customers",
-    "/admin/v1/customers/{*rest}",
-    "/admin/v1/plans",
-    "/admin/v1/plans/{*rest}",
-    "/admin/v1/budgets",
-    "/admin/v1/budgets/{*rest}",
-];
+use counter::Desk;
 
 /// All routes of the admin listener.
 pub fn router(app: App) -> Router {
-    let mut closed = Router::new()
-        .route("/", get(front).fallback(wrong_method))
-        .route("/admin/v1/reload", post(reload::reload).fallback(wrong_method))
-        .route("/admin/v1/explain", post(explain::explain).fallback(wrong_method))
-        .route("/admin/v1/providers", get(providers::list).fallback(wrong_method))
-        .route("/admin/v1/prices", get(providers::prices).fallback(wrong_method))
-        .route("/admin/v1/decisions", get(decisions::newest).fallback(wrong_method))
-        .route("/admin/v1/decisions/{id}", get(decisions::one).fallback(wrong_method));
-    for path in LATER {
-        closed = closed.route(path, any(later));
-    }
+    let desk = Desk { counter: app.shared.counter.clone(), actor: "admin" };
+    let closed = closed(desk).split_for_parts().0;
     let closed = closed.fallback(unknown).layer(from_fn_with_state(app.clone(), guard));
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }).fallback(wrong_method))
-        .route("/readyz", get(health::ready).fallback(wrong_method))
-        .route("/metrics", get(health::metrics).fallback(wrong_method))
-        .merge(closed)
-        .with_state(app)
+    open().split_for_parts().0.merge(closed).with_state(app)
+}
+
+/// Routes for operators. A route is described where it is made: there is none
+/// that the document does not have.
+fn closed(desk: Desk) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(only(routes!(front)))
+        .routes(only(routes!(document)))
+        .routes(only(routes!(reload::reload)))
+        .routes(only(routes!(explain::explain)))
+        .routes(only(routes!(providers::list)))
+        .routes(only(routes!(providers::prices)))
+        .routes(only(routes!(decisions::newest)))
+        .routes(only(routes!(decisions::one)))
+        .merge(counter::routes().with_state(desk))
+}
+
+/// Routes for anybody.
+fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(only(routes!(health::live)))
+        .routes(only(routes!(health::ready)))
+        .routes(only(routes!(health::metrics)))
+}
+
+/// Routes of one path, whose other methods get a proper 405.
+fn only<S: Clone + Send + Sync + 'static>(routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
+    let (schemas, paths, methods) = routes;
+    (schemas, paths, methods.fallback(wrong_method))
+}
+
+/// This document: every route of the admin listener, in `OpenAPI` 3.1.
+#[utoipa::path(get, path = "/admin/v1/openapi.json", tag = "admin", responses((status = 200, body = serde_json::Value)))]
+async fn document() -> Json<OpenApi> {
+    let mut document = open().merge(closed(Desk::default())).into_openapi();
+    let info = &mut document.info;
+    "Merit, admin API".clone_into(&mut info.title);
+    env!("CARGO_PKG_VERSION").clone_into(&mut info.version);
+    info.license = None;
+    info.description = Some(
+        "Off loopback, and wherever an admin token is configured: Authorization: Bearer TOKEN. Amounts \
+         are USD as decimal text."
+            .to_owned(),
+    );
+    Json(document)
 }
 
 /// Until there is a console: where things are.
+#[utoipa::path(get, path = "/", tag = "admin", responses((status = 200, body = String)))]
 async fn front() -> ([(http::HeaderName, &'static str); 2], &'static str) {
     let headers =
         [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CONTENT_SECURITY_POLICY, "default-src 'none'")];
@@ -73,6 +96,11 @@ async fn front() -> ([(http::HeaderName, &'static str); 2], &'static str) {
         GET  /admin/v1/prices          prices in force and where they come from\n\
         GET  /admin/v1/decisions       the newest decisions\n\
         GET  /admin/v1/decisions/{id}  one decision, term by term\n\
+        GET  /admin/v1/openapi.json    every path, for programs and their makers\n\
+        …    /admin/v1/customers       who is billed; likewise organisations, keys, plans, budgets\n\
+        GET  /admin/v1/usage           usage, cost, revenue and margin (?by=customer, key, model, provider, day)\n\
+        GET  /admin/v1/ledger          one record for each attempt; /ledger/verify computes all again\n\
+        GET  /admin/v1/audit           who changed what\n\
         POST /admin/v1/explain         what would be decided for a request\n\
         POST /admin/v1/reload          read the configuration again (?dry_run=1: only say what would change)\n";
     (headers, text)
@@ -115,10 +143,6 @@ pub fn permitted(app: &App, headers: &HeaderMap) -> Result<(), Error> {
             "the admin token is missing or wrong; send it as Authorization: Bearer TOKEN",
         )),
     }
-}
-
-async fn later(request: Request) -> Response {
-    Error::not_implemented(request.uri().path()).response(Dialect::OpenAi)
 }
 
 async fn unknown(request: Request) -> Response {

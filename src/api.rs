@@ -7,6 +7,7 @@ pub mod decisions;
 pub mod error;
 pub mod feedback;
 pub mod judge;
+pub mod me;
 pub mod models;
 pub mod pay;
 pub mod respond;
@@ -45,7 +46,6 @@ const LATER: &[&str] = &[
     "/images/{*rest}",
     "/moderations",
     "/rerank",
-    "/me",
 ];
 
 /// What nearly all requests ask for, in every way it may be written.
@@ -93,6 +93,7 @@ fn router(app: App) -> Router {
             .route(&both("/chat/completions"), any(not_a_post))
             .route(&both("/models"), only(get(models::list)))
             .route(&both("/models/{*id}"), only(get(models::one)))
+            .route(&both("/me"), only(get(me::me)))
             .route(&both("/decisions/{id}"), only(get(decisions::one)))
             .route(&both("/feedback"), only(post(feedback::give)));
         for path in LATER {

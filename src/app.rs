@@ -8,7 +8,7 @@ pub mod outlets;
 pub mod published;
 pub mod reload;
 pub mod statistics;
-mod store;
+pub mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use outlets::Outlets;
 pub use reload::{ReloadError, Reloaded};
 
 use crate::books::prices::PriceBook;
-use crate::books::{Books, CircuitSettings, Warm};
+use crate::books::{Books, Carried, CircuitSettings, Warm};
 use crate::catalog::Provider;
 use crate::config::settings::{LogFormat, Settings};
 use crate::config::{Environment, LoadError, Loaded, Sources};
@@ -180,6 +180,7 @@ impl App {
             log,
             decisions: Decisions::new(settings.decisions.keep, export),
             warm: Warm::default(),
+            carried: Carried::default(),
             retries: RetryBudget::new(&retry(&settings)),
             signals: Signals::start(&metrics),
             retry: retry(&settings),
@@ -281,6 +282,7 @@ impl App {
         own.spawn(reload::follow_prices(self.clone(), self.stop.clone()));
         own.spawn(published::follow(self.clone(), self.stop.clone()));
         own.spawn(statistics::keep(self.clone(), self.kill.clone()));
+        own.spawn(store::forget(self.clone(), self.kill.clone()));
         own.spawn(publish(self.clone(), self.kill.clone()));
         let connections = self.connections.clone();
         listen::serve(api.0, api.1, limits, self.stop.clone(), self.kill.clone(), connections).await;

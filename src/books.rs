@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub mod carried;
 pub mod circuit;
 pub mod drift;
 pub mod failures;
@@ -27,11 +28,13 @@ pub mod quality;
 mod recent;
 pub mod rest;
 pub mod siblings;
+pub mod sketch;
 pub mod soundness;
 pub mod stats;
 pub mod waiting;
 pub mod warm;
 
+pub use carried::Carried;
 pub use circuit::{Circuit, CircuitSettings, Pass};
 pub use drift::Drift;
 pub use failures::Risk;
@@ -39,14 +42,13 @@ pub use headroom::Left;
 pub use keeping::Keeps;
 pub use lengths::Lengths;
 pub use live::{Live, View};
-pub use quality::{Judgements, Quality};
+pub use quality::{Ease, Judgements, Quality};
 pub use rest::{Resting, Why};
 pub use soundness::Siblings;
 pub use stats::Forecast;
 pub use warm::{Identity, Warm};
 
-/// Classes of task that are told apart; classes are numbers below this.
-pub const CLASSES: usize = 16;
+pub use crate::request::class::CLASSES;
 
 /// The odd constant of `SplitMix64`: steps by it visit every number once.
 pub(crate) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -60,6 +62,7 @@ pub struct Books {
     settings: CircuitSettings,
     live: RwLock<ByName<Arc<Live>>>,
     models: RwLock<ByName<Model>>,
+    ease: Arc<Ease>,
     /// Restored endpoints that no generation has asked for yet.
     restored: Mutex<ByName<live::State>>,
     /// Differs between processes, so that replicas do not probe in step.
@@ -82,6 +85,8 @@ pub struct Snapshot {
     pub endpoints: BTreeMap<Arc<str>, live::State>,
     /// By model name.
     pub models: BTreeMap<Arc<str>, ModelState>,
+    /// How easy classes are.
+    pub ease: [quality::Count; CLASSES],
 }
 
 /// One model in a [`Snapshot`].
@@ -102,6 +107,7 @@ impl Books {
             settings,
             live: RwLock::default(),
             models: RwLock::default(),
+            ease: Arc::default(),
             restored: Mutex::default(),
             seeds: RandomState::new(),
         }
@@ -148,12 +154,14 @@ impl Books {
         Snapshot {
             endpoints: live.iter().map(|(identity, live)| (Arc::clone(identity), live.state(now))).collect(),
             models: models.iter().map(|(name, book)| (Arc::clone(name), model(book))).collect(),
+            ease: self.ease.table(),
         }
     }
 
     /// Goes on at `now` from a snapshot that was taken `age` ago. What is not
     /// in it stays as it is.
     pub fn restore(&self, snapshot: Snapshot, age: Duration, now: Duration) {
+        self.ease.restore(snapshot.ease);
         for (name, state) in snapshot.models {
             let model = self.model(&name);
             model.lengths.restore(state.lengths);
@@ -178,7 +186,9 @@ impl Books {
             return model.clone();
         }
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
-        models.entry(Arc::clone(name)).or_default().clone()
+        let new =
+            || Model { judgements: Arc::new(Judgements::new(Arc::clone(&self.ease))), ..Model::default() };
+        models.entry(Arc::clone(name)).or_insert_with(new).clone()
     }
 
     fn restored(&self) -> MutexGuard<'_, ByName<live::State>> {

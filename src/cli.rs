@@ -8,17 +8,24 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Environment;
 
+pub mod budgets;
 pub mod check;
 pub mod config;
+pub mod customers;
 pub mod demo;
+pub mod desk;
 pub mod explain;
 pub mod gateway;
 pub mod healthcheck;
 pub mod keys;
+pub mod ledger;
+pub mod plans;
 pub mod providers;
 pub mod replay;
 pub mod serve;
 pub mod sim;
+pub mod terms;
+pub mod usage;
 
 /// Exit code of wrong usage (`sysexits.h`).
 pub const USAGE: u8 = 64;
@@ -87,15 +94,21 @@ enum Command {
     /// Runs the decision rule over recorded markets
     #[command(subcommand, after_help = "Example: merit replay market --help")]
     Replay(replay::Replay),
-    /// Customers and their plans (not built yet)
-    #[command(after_help = "Example: merit customers list")]
-    Customers(Later),
-    /// Spend by customer, key, model, provider or day (not built yet)
-    #[command(after_help = "Example: merit usage --by model")]
-    Usage(Later),
-    /// Proofs over the ledger, and its export (not built yet)
-    #[command(after_help = "Example: merit ledger verify")]
-    Ledger(Later),
+    /// Who is billed
+    #[command(subcommand, after_help = "Example: merit customers create acme --plan retail")]
+    Customers(customers::Customers),
+    /// What customers pay
+    #[command(subcommand, after_help = "Example: merit plans create retail --margin 20")]
+    Plans(plans::Plans),
+    /// What customers and keys may spend, and how that stands
+    #[command(subcommand, after_help = "Example: merit budgets list --customer acme")]
+    Budgets(budgets::Budgets),
+    /// Usage, cost, revenue and margin by customer, key, model, provider or day
+    #[command(after_help = "Example: merit usage --by model --csv")]
+    Usage(usage::Usage),
+    /// Proofs over the ledger, and its export
+    #[command(subcommand, after_help = "Example: merit ledger verify")]
+    Ledger(ledger::Ledger),
     /// A live view in the terminal (not built yet)
     #[command(after_help = "Example: merit top")]
     Top(Later),
@@ -140,9 +153,11 @@ pub fn run() -> ExitCode {
         Some(Command::Sim(command)) => command.run(),
         Some(Command::Healthcheck(command)) => command.run(source, &environment),
         Some(Command::Replay(command)) => command.run(source, &environment),
-        Some(Command::Customers(later)) => later.run("customers"),
-        Some(Command::Usage(later)) => later.run("usage"),
-        Some(Command::Ledger(later)) => later.run("ledger"),
+        Some(Command::Customers(command)) => command.run(source, &environment),
+        Some(Command::Plans(command)) => command.run(source, &environment),
+        Some(Command::Budgets(command)) => command.run(source, &environment),
+        Some(Command::Usage(command)) => command.run(source, &environment),
+        Some(Command::Ledger(command)) => command.run(source, &environment),
         Some(Command::Top(later)) => later.run("top"),
     }
 }

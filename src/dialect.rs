@@ -207,13 +207,6 @@ pub fn whole_of(events: Bytes) -> Option<Bytes> {
     openai::gather::put_together(vec![events], None).ok().map(|reply| reply.body)
 }
 
-/// How long the account has used up one of its limits, as the headers of a good
-/// answer tell (`x-ratelimit-remaining-requests: 0` and its kin).
-#[must_use]
-pub fn used_up(headers: &HeaderMap) -> Option<std::time::Duration> {
-    openai::used_up(headers)
-}
-
 /// The codec for a provider: that of its dialect, unless a quirk makes it
 /// another; `None` for dialects that are not built yet.
 #[must_use]

@@ -25,7 +25,7 @@ pub use run::{Won, run};
 pub use signals::Signals;
 pub use ticket::Ticket;
 
-use crate::books::Warm;
+use crate::books::{Carried, Warm};
 use crate::telemetry::Metrics;
 use crate::telemetry::log::Log;
 use record::Decisions;
@@ -42,6 +42,8 @@ pub struct Shared {
     pub decisions: Decisions,
     /// Where prompts and sessions were lately.
     pub warm: Warm,
+    /// What goes back with tool calls, for callers that drop it.
+    pub carried: Carried,
     /// Pays for extra attempts.
     pub retries: RetryBudget,
     /// Where answers go to be looked at.

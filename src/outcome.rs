@@ -82,6 +82,8 @@ pub enum Failure {
     CallerGone,
     /// We are shutting down and the drain deadline has passed.
     ShuttingDown,
+    /// The time that the caller gave the whole answer is over.
+    OutOfTime,
     /// A budget of the caller does not allow this attempt, or any more of it.
     OverBudget(OverBudget),
     /// The ledger cannot be written, so that nothing may be spent.
@@ -161,7 +163,8 @@ impl Failure {
             | Failure::ContentFilter { .. }
             | Failure::CallerGone
             | Failure::LedgerUnavailable
-            | Failure::ShuttingDown => Next::Stop,
+            | Failure::ShuttingDown
+            | Failure::OutOfTime => Next::Stop,
         }
     }
 
@@ -192,7 +195,8 @@ impl Failure {
             | Failure::CallerGone
             | Failure::OverBudget(_)
             | Failure::LedgerUnavailable
-            | Failure::ShuttingDown => false,
+            | Failure::ShuttingDown
+            | Failure::OutOfTime => false,
         }
     }
 
@@ -239,11 +243,12 @@ impl Failure {
             Failure::ShuttingDown => "shutting_down",
             Failure::OverBudget(_) => "budget_exceeded",
             Failure::LedgerUnavailable => "ledger_unavailable",
+            Failure::OutOfTime => "out_of_time",
         }
     }
 
     /// Every label, in the order of [`Failure::index`].
-    pub const LABELS: [&'static str; 23] = [
+    pub const LABELS: [&'static str; 24] = [
         "connect",
         "dns",
         "tls",
@@ -267,6 +272,7 @@ impl Failure {
         "shutting_down",
         "budget_exceeded",
         "ledger_unavailable",
+        "out_of_time",
     ];
 
     /// Position of the label in [`Failure::LABELS`].

@@ -16,6 +16,7 @@ pub mod history;
 pub mod market;
 pub mod merit;
 pub mod policy;
+pub mod quality;
 pub mod random;
 pub mod rivals;
 pub mod run;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::catalog::Capabilities;
 use crate::json::JsonError;
 
+pub mod class;
 pub mod control;
 mod demand;
 mod limit;
@@ -17,6 +18,7 @@ mod messages;
 pub mod prefix;
 mod read;
 pub mod spans;
+mod words;
 
 pub use control::{Bounds, Control, Preferences, Sort};
 pub use demand::Demand;
@@ -40,8 +42,14 @@ pub struct ChatRequest {
     pub n: u32,
     /// What the answering endpoint must be able to do.
     pub needs: Capabilities,
+    /// What kind of task it is: a number of [`class::NAMES`].
+    pub class: u8,
     /// Input tokens, estimated from the bytes of messages and tools.
     pub input_tokens: u32,
+    /// `safety_identifier`, else `user`: whom the caller asks for.
+    pub end_user: Option<String>,
+    /// `metadata`, where it is a small object of strings: JSON as it was written.
+    pub tags: Option<String>,
     /// Beginnings of tools and messages, by which a prompt cache is remembered.
     pub prefix: Prefix,
     /// Whether it goes on: an answer of the model is among its messages.

@@ -60,6 +60,14 @@ pub enum Write {
     },
     /// The operator changes something.
     Change(Box<Change>),
+    /// The oldest records of requests that arrived before then are deleted, a few
+    /// of them; what they add up to stays.
+    Prune {
+        /// Milliseconds since 1970.
+        before: u64,
+        /// Most records deleted.
+        most: u32,
+    },
     /// Nothing: answered when all before it is durable.
     Flush,
 }
@@ -108,6 +116,8 @@ pub enum Written {
     Done,
     /// The row's id and version now.
     Row(Id, i64),
+    /// So many records were deleted.
+    Deleted(u32),
 }
 
 /// What became of each write of a batch, in its order.

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
 
 use super::directory::Directory;
-use super::keys::{Caller, Pepper};
+use super::keys::{Caller, Pepper, hex};
 use super::path::AccountPath;
 use super::vault::{Held, Over, Refusal, Vault};
 use crate::store::sqlite::Reader;
@@ -75,6 +75,14 @@ impl Counter {
     #[must_use]
     pub fn find(&self, key: &str, now: u64) -> Option<Arc<Caller>> {
         self.directory.find(&self.pepper.digest(key), now)
+    }
+
+    /// What an end user is called in the ledger: a digest of 16 hexadecimal digits.
+    #[must_use]
+    pub fn end_user(&self, name: &str) -> Arc<str> {
+        let mut digits = hex(&self.pepper.digest(name));
+        digits.truncate(16);
+        digits.into()
     }
 
     /// A connection for questions.

@@ -5,7 +5,7 @@
 //! 100,000 keys a copy of the whole for every change would take longer than the
 //! change. Readers hold the lock for one look into a hash table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::keys::{Caller, Digest};
@@ -23,13 +23,16 @@ pub struct Directory(RwLock<Tree>);
 #[derive(Debug, Default)]
 struct Tree {
     accounts: HashMap<Id, Account>,
-    children: HashMap<Id, Vec<Id>>,
+    /// Sets, for one customer may have 100,000 keys.
+    children: HashMap<Id, HashSet<Id>>,
     digests: HashMap<Id, Vec<KeyDigest>>,
     plans: HashMap<Id, Arc<Plan>>,
     budgets: HashMap<Id, Budget>,
     budgets_of: HashMap<Id, Vec<Id>>,
     limiters: HashMap<Id, Limiter>,
     callers: HashMap<Digest, Known>,
+    /// Whether there ever was a key.
+    keyed: bool,
 }
 
 /// A digest's caller, and until when the digest is good.
@@ -37,6 +40,39 @@ struct Tree {
 struct Known {
     caller: Arc<Caller>,
     until: Option<u64>,
+}
+
+/// Which accounts are meant; what is `None` does not matter.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'n> {
+    /// Of this level.
+    pub level: Level,
+    /// Directly below this account.
+    pub parent: Option<Id>,
+    /// Of exactly this name.
+    pub name: Option<&'n str>,
+    /// Those that have ended as well.
+    pub ended: bool,
+    /// With larger ids only.
+    pub after: Id,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Wanted<'_> {
+    /// All the living of a level.
+    #[must_use]
+    pub const fn of(level: Level) -> Self {
+        Wanted { level, parent: None, name: None, ended: false, after: 0, limit: usize::MAX }
+    }
+
+    fn takes(&self, one: &Account) -> bool {
+        one.level == self.level
+            && one.id > self.after
+            && (self.ended || one.ended.is_none())
+            && (self.parent.is_none() || one.parent == self.parent)
+            && self.name.is_none_or(|name| one.name == name)
+    }
 }
 
 impl Directory {
@@ -80,10 +116,11 @@ impl Directory {
         (good(known.until) && good(path_until)).then(|| Arc::clone(&known.caller))
     }
 
-    /// Whether there is any key.
+    /// Whether there is any key, or ever was: when the last one is revoked, its
+    /// holder must not become somebody who needs none.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        !self.read().callers.is_empty()
+        self.read().keyed
     }
 
     /// An account, as it is.
@@ -101,6 +138,22 @@ impl Directory {
         let mut found: Vec<Account> = tree.accounts.values().filter(wanted).cloned().collect();
         found.sort_unstable_by_key(|one| one.id);
         found
+    }
+
+    /// The first accounts that are wanted, by id.
+    #[must_use]
+    pub fn page(&self, wanted: &Wanted<'_>) -> Vec<Account> {
+        let tree = self.read();
+        // Only what is directly below is looked at where that says enough.
+        let mut found: Vec<&Account> = match wanted.parent {
+            Some(parent) => {
+                let below = tree.children.get(&parent).into_iter().flatten();
+                below.filter_map(|id| tree.accounts.get(id)).filter(|one| wanted.takes(one)).collect()
+            }
+            None => tree.accounts.values().filter(|one| wanted.takes(one)).collect(),
+        };
+        found.sort_unstable_by_key(|one| one.id);
+        found.into_iter().take(wanted.limit).cloned().collect()
     }
 
     /// The digests of a key.
@@ -193,9 +246,9 @@ impl Directory {
 
 impl Tree {
     fn put_account(&mut self, account: Account) {
-        let siblings = account.parent.map(|parent| self.children.entry(parent).or_default());
-        if let Some(siblings) = siblings.filter(|siblings| !siblings.contains(&account.id)) {
-            siblings.push(account.id);
+        self.keyed |= account.level == Level::Key;
+        if let Some(parent) = account.parent {
+            self.children.entry(parent).or_default().insert(account.id);
         }
         self.accounts.insert(account.id, account);
     }

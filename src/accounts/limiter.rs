@@ -1,9 +1,11 @@
 //! Rates and numbers of requests: per minute, and at once.
 //!
-//! Each limit is a bucket that fills evenly and holds one minute's worth: short
-//! bursts pass, and over any long time the rate holds. (Within the first minute
-//! up to twice the limit can pass, as with the providers' own limits.)
+//! A limit per minute is one of *every* minute: within no 60 seconds, wherever they
+//! begin, does more than the limit pass. (A bucket that fills evenly lets up to
+//! twice as much pass in the first minute.) What began is kept by the second, for
+//! 61 of them, so that the second in which it began is over when it is forgotten.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ pub struct Allowed {
     /// Requests at once.
     pub at_once: Option<u32>,
 }
+
+/// What a slot counts of a limit.
+type Part = fn(&Slot) -> u64;
 
 impl Allowed {
     /// Whether there is no limit.
@@ -60,25 +65,42 @@ pub struct Limited {
     pub wait: Duration,
 }
 
-/// What is left of one bucket, as callers are told.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What is left of one limit, as callers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// The limit per minute.
     pub most: u32,
     /// What is left of it.
     pub left: u32,
-    /// Until it is full again.
+    /// Until all of it is there again.
     pub reset: Duration,
+}
+
+/// What a request that began was counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Its tokens, as they were known then.
+    pub tokens: u32,
+    /// The second in which it began.
+    second: u64,
+}
+
+/// What began within one second.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    second: u64,
+    requests: u64,
+    tokens: u64,
 }
 
 /// What has been used of an account's limits. Outlives changes of the limits.
 #[derive(Debug, Default)]
 struct Used {
-    /// Requests and tokens that are missing in the buckets.
-    requests: f64,
-    tokens: f64,
-    /// When that was so.
-    at: Duration,
+    /// By second, oldest first; seconds in which nothing began are not there.
+    slots: VecDeque<Slot>,
+    /// The sums of all slots.
+    requests: u64,
+    tokens: u64,
     running: u32,
 }
 
@@ -90,8 +112,58 @@ pub struct Limiter {
     used: Arc<Mutex<Used>>,
 }
 
-/// Seconds in which a bucket fills.
-const MINUTE: f64 = 60.0;
+/// Seconds for which a slot counts: a minute, and the second it is itself.
+const KEPT: u64 = 61;
+
+impl Used {
+    /// Forgets what is over.
+    fn advance(&mut self, now: Duration) {
+        while let Some(first) = self.slots.front().filter(|slot| slot.second + KEPT <= now.as_secs()) {
+            self.requests = self.requests.saturating_sub(first.requests);
+            self.tokens = self.tokens.saturating_sub(first.tokens);
+            self.slots.pop_front();
+        }
+    }
+
+    /// The slot of `now`. A clock that went back is taken to stand still.
+    fn slot(&mut self, now: Duration) -> Option<&mut Slot> {
+        let second = now.as_secs();
+        if self.slots.back().is_none_or(|last| last.second < second) {
+            self.slots.push_back(Slot { second, requests: 0, tokens: 0 });
+        }
+        self.slots.back_mut()
+    }
+
+    fn add(&mut self, requests: u64, tokens: u64, now: Duration) -> u64 {
+        self.requests += requests;
+        self.tokens = self.tokens.saturating_add(tokens);
+        let Some(slot) = self.slot(now) else { return now.as_secs() };
+        slot.requests += requests;
+        slot.tokens = slot.tokens.saturating_add(tokens);
+        slot.second
+    }
+
+    /// Takes back from the slot it was counted in, as long as that counts.
+    fn take_back(&mut self, requests: u64, tokens: u64, second: u64) {
+        let Some(slot) = self.slots.iter_mut().rev().find(|slot| slot.second == second) else { return };
+        let (requests, tokens) = (requests.min(slot.requests), tokens.min(slot.tokens));
+        slot.requests -= requests;
+        slot.tokens -= tokens;
+        self.requests = self.requests.saturating_sub(requests);
+        self.tokens = self.tokens.saturating_sub(tokens);
+    }
+
+    /// Until `over` of what `part` picks is forgotten.
+    fn wait(&self, over: u64, part: fn(&Slot) -> u64, now: Duration) -> Duration {
+        let mut freed = 0_u64;
+        let last = self.slots.iter().find(|slot| {
+            freed = freed.saturating_add(part(slot));
+            freed >= over
+        });
+        let second = last.or(self.slots.back()).map_or(now.as_secs(), |slot| slot.second);
+        Duration::from_secs(second + KEPT).saturating_sub(now)
+    }
+}
 
 impl Limiter {
     /// The same account with other limits.
@@ -100,107 +172,115 @@ impl Limiter {
         Limiter { allowed, used: Arc::clone(&self.used) }
     }
 
-    /// What is missing in the buckets at `now`, which may lie a little back.
     fn used(&self, now: Duration) -> MutexGuard<'_, Used> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let elapsed = now.saturating_sub(used.at).as_secs_f64();
-        used.at = used.at.max(now);
-        let filled = |most: Option<u32>| most.map_or(f64::MAX, |most| elapsed * f64::from(most) / MINUTE);
-        used.requests = (used.requests - filled(self.allowed.requests)).max(0.0);
-        used.tokens = (used.tokens - filled(self.allowed.tokens)).max(0.0);
+        used.advance(now);
         used
     }
 
     /// Lets a request of `tokens` begin, or says why not. A request with more
-    /// tokens than a minute allows passes a full bucket.
+    /// tokens than a minute allows passes when nothing else has been used.
     ///
     /// # Errors
     /// With the limit that was met; then nothing is used.
-    pub fn begin(&self, tokens: u32, now: Duration) -> Result<(), Limited> {
+    pub fn begin(&self, tokens: u32, now: Duration) -> Result<Counted, Limited> {
         let mut used = self.used(now);
         if let Some(most) = self.allowed.at_once.filter(|most| used.running >= *most) {
             return Err(Limited { limit: Limit::AtOnce, most, wait: Duration::from_secs(1) });
         }
-        let asked = [
-            (Limit::Requests, self.allowed.requests, used.requests, 1.0),
-            (Limit::Tokens, self.allowed.tokens, used.tokens, f64::from(tokens)),
+        let asked: [(_, _, _, _, Part); 2] = [
+            (Limit::Requests, self.allowed.requests, used.requests, 1, |slot| slot.requests),
+            (Limit::Tokens, self.allowed.tokens, used.tokens, tokens, |slot| slot.tokens),
         ];
-        for (limit, most, missing, more) in asked {
+        for (limit, most, before, more, part) in asked {
             let Some(most) = most else { continue };
-            let over = missing + more.min(f64::from(most)) - f64::from(most);
-            // Less than a millionth is the rounding of fractions.
-            if most == 0 || over > 1e-6 {
-                let wait = match most {
-                    0 => Duration::from_secs(60),
-                    most => Duration::from_secs_f64(over * MINUTE / f64::from(most)),
-                };
-                return Err(Limited { limit, most, wait });
+            let over = before.saturating_add(more.min(most).into()).saturating_sub(most.into());
+            if most == 0 {
+                return Err(Limited { limit, most, wait: Duration::from_secs(KEPT) });
+            }
+            if over > 0 {
+                return Err(Limited { limit, most, wait: used.wait(over, part, now) });
             }
         }
-        used.requests += 1.0;
-        used.tokens += f64::from(tokens);
+        let second = used.add(1, tokens.into(), now);
         used.running += 1;
-        Ok(())
+        Ok(Counted { tokens, second })
     }
 
-    /// A request that began ends; it had `counted` tokens, of which `consumed`
-    /// were consumed.
-    pub fn end(&self, counted: u32, consumed: u64, now: Duration) {
+    /// A request that began ends, having consumed so many tokens. What it did not
+    /// consume is given back to the second in which it began; what it consumed
+    /// beyond that counts now.
+    pub fn end(&self, counted: Counted, consumed: u64, now: Duration) {
         let mut used = self.used(now);
         used.running = used.running.saturating_sub(1);
-        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-        let back = f64::from(counted) - consumed as f64;
-        used.tokens = (used.tokens - back).max(0.0);
+        let before = u64::from(counted.tokens);
+        used.take_back(0, before.saturating_sub(consumed), counted.second);
+        let more = consumed.saturating_sub(before);
+        if more > 0 {
+            used.add(0, more, now);
+        }
     }
 
     /// A request that began did not take place after all.
-    pub fn undo(&self, counted: u32, now: Duration) {
+    fn undo(&self, counted: Counted, now: Duration) {
         let mut used = self.used(now);
         used.running = used.running.saturating_sub(1);
-        used.requests = (used.requests - 1.0).max(0.0);
-        used.tokens = (used.tokens - f64::from(counted)).max(0.0);
+        used.take_back(1, counted.tokens.into(), counted.second);
     }
 
     /// What is left of requests and of tokens, where they are limited.
     #[must_use]
     pub fn left(&self, now: Duration) -> [Option<Left>; 2] {
         let used = self.used(now);
-        let left = |most: Option<u32>, missing: f64| {
+        let left = |most: Option<u32>, before: u64, part: fn(&Slot) -> u64| {
             let most = most?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a float cast saturates"
-            )]
-            let left = (f64::from(most) - missing + 1e-6).floor() as u32;
-            let reset = if most == 0 { MINUTE } else { missing * MINUTE / f64::from(most) };
-            Some(Left { most, left, reset: Duration::from_secs_f64(reset) })
+            let left = u64::from(most).saturating_sub(before);
+            let reset = if before == 0 { Duration::ZERO } else { used.wait(before, part, now) };
+            Some(Left { most, left: u32::try_from(left).unwrap_or(most), reset })
         };
-        [left(self.allowed.requests, used.requests), left(self.allowed.tokens, used.tokens)]
+        [
+            left(self.allowed.requests, used.requests, |slot| slot.requests),
+            left(self.allowed.tokens, used.tokens, |slot| slot.tokens),
+        ]
     }
 }
 
-/// Lets a request begin at every account of a path, or at none.
+/// Lets a request begin at every account of a path, or at none. What it was
+/// counted as at each is in the path's order.
 ///
 /// # Errors
 /// With the limit that was met, and whose it is by its place in the path.
-pub fn begin(path: &[Limiter], tokens: u32, now: Duration) -> Result<(), (usize, Limited)> {
+pub fn begin(path: &[Limiter], tokens: u32, now: Duration) -> Result<Vec<Counted>, (usize, Limited)> {
+    let mut counted = Vec::with_capacity(path.len());
     for (place, limiter) in path.iter().enumerate() {
-        if let Err(limited) = limiter.begin(tokens, now) {
-            for before in path.iter().take(place) {
-                before.undo(tokens, now);
+        match limiter.begin(tokens, now) {
+            Ok(one) => counted.push(one),
+            Err(limited) => {
+                for (before, one) in path.iter().zip(counted) {
+                    before.undo(one, now);
+                }
+                return Err((place, limited));
             }
-            return Err((place, limited));
         }
     }
-    Ok(())
+    Ok(counted)
+}
+
+/// The request that [`begin`] counted as `counted` has ended.
+pub fn end(path: &[Limiter], counted: &[Counted], consumed: u64, now: Duration) {
+    for (limiter, counted) in path.iter().zip(counted) {
+        limiter.end(*counted, consumed, now);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Duration = Duration::from_secs(100);
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn limiter(requests: Option<u32>, tokens: Option<u32>, at_once: Option<u32>) -> Limiter {
         Limiter::default().with(Allowed { requests, tokens, at_once })
@@ -211,36 +291,44 @@ mod tests {
         let limiter = limiter(Some(6), None, None);
         let served = (0..10).filter(|_| limiter.begin(0, NOW).is_ok()).count();
         assert_eq!(served, 6);
-        let refused = limiter.begin(0, NOW).unwrap_err();
-        assert_eq!((refused.limit, refused.wait), (Limit::Requests, Duration::from_secs(10)));
-        assert!(limiter.begin(0, NOW + refused.wait).is_ok(), "after the wait it is told");
-        assert!(limiter.begin(0, NOW + refused.wait).is_err());
-        assert!(limiter.begin(0, NOW).is_err(), "a clock that goes back fills nothing");
-        assert_eq!(limiter.left(NOW + Duration::from_secs(3600))[0].unwrap().left, 6);
+        let refused = limiter.begin(0, NOW + SECOND).unwrap_err();
+        assert_eq!((refused.limit, refused.wait), (Limit::Requests, SECOND * 60));
+        assert!(limiter.begin(0, NOW + SECOND * 60).is_err(), "not within the minute");
+        let after = NOW + SECOND + refused.wait;
+        assert!(limiter.begin(0, after).is_ok(), "after the wait it is told");
+        assert!(limiter.begin(0, NOW).is_ok(), "a clock that goes back forgets nothing");
+        assert_eq!(limiter.left(after)[0], Some(Left { most: 6, left: 4, reset: SECOND * 61 }));
+        assert_eq!(limiter.left(after * 2)[0], Some(Left { most: 6, left: 6, reset: Duration::ZERO }));
     }
 
     #[test]
     fn tokens_that_were_not_consumed_come_back() {
         let limiter = limiter(None, Some(1_000), None);
-        assert!(limiter.begin(900, NOW).is_ok());
+        let counted = limiter.begin(900, NOW).unwrap();
         assert_eq!(limiter.begin(200, NOW).unwrap_err().limit, Limit::Tokens);
-        limiter.end(900, 100, NOW);
-        assert!(limiter.begin(900, NOW).is_ok());
-        let large = super::tests::limiter(None, Some(1_000), None);
-        assert!(large.begin(5_000, NOW).is_ok(), "a full bucket lets one large request pass");
-        assert_eq!(large.begin(1, NOW).unwrap_err().wait, Duration::from_secs_f64(4_001.0 * 60.0 / 1_000.0));
+        limiter.end(counted, 100, NOW + SECOND * 5);
+        let counted = limiter.begin(900, NOW).unwrap();
+        limiter.end(counted, 1_400, NOW + SECOND * 50);
+        let refused = limiter.begin(501, NOW + SECOND * 70).unwrap_err();
+        assert_eq!(limiter.left(NOW + SECOND * 70)[1].unwrap().left, 500, "what came late counts late");
+        assert_eq!(refused.limit, Limit::Tokens);
+    }
+
+    #[test]
+    fn one_request_beyond_the_limit_passes_when_nothing_was_used() {
+        let large = limiter(None, Some(1_000), None);
+        assert!(large.begin(5_000, NOW).is_ok());
+        assert_eq!(large.begin(1, NOW).unwrap_err().wait, SECOND * 61);
     }
 
     #[test]
     fn a_path_is_all_or_nothing() {
         let path = [limiter(Some(5), None, None), limiter(None, None, Some(1))];
-        assert!(begin(&path, 0, NOW).is_ok());
+        let counted = begin(&path, 0, NOW).unwrap();
         let (place, limited) = begin(&path, 0, NOW).unwrap_err();
         assert_eq!((place, limited.limit), (1, Limit::AtOnce));
         assert_eq!(path[0].left(NOW)[0].unwrap().left, 4, "the first was undone");
-        for limiter in &path {
-            limiter.end(0, 0, NOW);
-        }
+        end(&path, &counted, 0, NOW);
         assert!(begin(&path, 0, NOW).is_ok());
     }
 
@@ -248,5 +336,38 @@ mod tests {
     fn a_limit_of_nothing_lets_nothing_pass() {
         assert!(limiter(Some(0), None, None).begin(0, NOW).is_err());
         assert!(limiter(None, None, Some(0)).begin(0, NOW).is_err());
+    }
+
+    proptest! {
+        /// In milliseconds: when requests come, and how many tokens each has.
+        #[test]
+        fn no_minute_sees_more_than_the_limit_and_waits_are_honest(
+            arrivals in prop::collection::vec((0..8_000_u64, 1..60_u32), 1..200),
+        ) {
+            let limiter = limiter(Some(7), Some(200), None);
+            let (mut at, mut passed) = (0, Vec::new());
+            for (gap, tokens) in arrivals {
+                at += gap;
+                let now = Duration::from_millis(at);
+                match limiter.begin(tokens, now) {
+                    Ok(_) => passed.push((at, tokens)),
+                    Err(limited) => {
+                        // Requests and tokens may make it wait in turn, no more.
+                        at += u64::try_from(limited.wait.as_millis()).unwrap() + 1;
+                        let again = limiter.begin(tokens, Duration::from_millis(at));
+                        if let Err(other) = again {
+                            prop_assert_ne!(other.limit, limited.limit);
+                        } else {
+                            passed.push((at, tokens));
+                        }
+                    }
+                }
+            }
+            for (first, _) in &passed {
+                let within: Vec<_> = passed.iter().filter(|(at, _)| (*first..=first + 60_000).contains(at)).collect();
+                prop_assert!(within.len() <= 7, "{within:?}");
+                prop_assert!(within.iter().map(|(_, tokens)| tokens).sum::<u32>() <= 200, "{within:?}");
+            }
+        }
     }
 }

@@ -86,6 +86,12 @@ impl Meter {
         NanoUsd::new(self.held)
     }
 
+    /// What the disk has granted in all.
+    #[cfg(test)]
+    pub(super) fn granted_so_far(&self) -> NanoUsd {
+        NanoUsd::new(self.granted)
+    }
+
     /// When the window ends (seconds since 1970).
     #[must_use]
     pub fn resets(&self) -> Option<u64> {

@@ -278,4 +278,6 @@ fn admit(meters: &mut HashMap<Id, Meter>, takes: &[(Id, NanoUsd)]) -> Result<(),
 }
 
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
 mod tests;

@@ -14,7 +14,6 @@ use crate::api::error::Error;
 use crate::api::{chat, wanted};
 use crate::app::{App, Generation};
 use crate::catalog::Dialect;
-use crate::dispatch::flight::CLASS;
 use crate::market::{self, Ask, Decision, Draw};
 use crate::request::ChatRequest;
 
@@ -23,6 +22,9 @@ const SHOWN: usize = 16 * 1024;
 
 /// A dry run of stages 2 to 5. The body is a chat request; `?objective=NAME`
 /// replaces its objective.
+#[utoipa::path(post, path = "/admin/v1/explain", tag = "market",
+    params(("objective" = Option<String>, Query, description = "decide by this one")),
+    request_body = Value, responses((status = 200, body = Value), (status = 400, description = "what is wrong with the request")))]
 pub async fn explain(
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -44,7 +46,7 @@ async fn explained(app: &App, query: &str, headers: &HeaderMap, body: Body) -> R
     }
     let caller = Arc::clone(&generation.anonymous);
     let named = wanted::find(&generation, &caller, &request)?;
-    let ask = Ask::new(&request, CLASS, None);
+    let ask = Ask::new(&request, None);
     let (now, warm) = (app.shared.now(), &app.shared.warm);
     let whereabouts = wanted::Whereabouts::of(&request, warm.tenant(&caller.name), warm, now);
     let offers = wanted::offers(now, &generation, &named, &ask, whereabouts);

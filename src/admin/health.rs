@@ -4,6 +4,8 @@
 //! because a provider is down: that would take every replica out of service at
 //! once, for something that fallback and circuits already handle.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -14,9 +16,19 @@ use serde_json::json;
 use super::permitted;
 use crate::app::App;
 use crate::books::Circuit;
+use crate::books::sketch::Measured;
 use crate::catalog::{Dialect, HeldReason};
 
+/// The process runs.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String)))]
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
 /// `GET /readyz`, with `?verbose` as JSON.
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    params(("verbose" = Option<String>, Query, description = "what is degraded, as JSON")),
+    responses((status = 200, body = String), (status = 503, description = "it drains")))]
 pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let draining = app.is_draining();
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
@@ -35,6 +47,11 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: H
             !matches!(view.circuit, Circuit::Closed) || view.resting.is_some()
         })
         .map(|endpoint| endpoint.identity.as_ref())
+        .collect();
+    let latency: BTreeMap<&str, Measured> = endpoints
+        .iter()
+        .map(|endpoint| (endpoint.identity.as_ref(), generation.fleet.member(endpoint.id).live.measured(now)))
+        .filter(|(_, measured)| measured.ttft.is_some() || measured.itl.is_some())
         .collect();
     let drifting: Vec<&str> = endpoints
         .iter()
@@ -62,6 +79,7 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: H
         },
         "endpoints": endpoints.len(),
         "degraded": resting,
+        "latency": latency,
         "drifting": drifting,
         "prices": {
             "alarms": HeldReason::ALL.map(|reason| generation.fleet.held(reason)).iter().sum::<usize>(),
@@ -72,6 +90,7 @@ pub async fn ready(State(app): State<App>, RawQuery(query): RawQuery, headers: H
 }
 
 /// `GET /metrics`, in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String)))]
 pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     if app.generation().settings.admin.protect_metrics
         && let Err(error) = permitted(&app, &headers)

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::catalog::{Endpoint, HeldReason};
-use crate::dispatch::flight::CLASS;
+use crate::request::class::CHAT;
 use crate::units::PicoUsd;
 
 /// Tokens of input for which times are shown.
 const TYPICAL_INPUT: u32 = 1000;
 
 /// `GET /admin/v1/providers`: every endpoint with its live view.
+#[utoipa::path(get, path = "/admin/v1/providers", tag = "market", responses((status = 200, body = Value)))]
 pub async fn list(State(app): State<App>) -> Json<Value> {
     let generation = app.generation();
     let now = app.shared.now();
@@ -40,9 +41,10 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
                     .filter(|(_, bit)| endpoint.capabilities.has(*bit))
                     .map(|(name, _)| *name)
                     .collect::<Vec<_>>(),
-                "quality": member.live.worth(CLASS, prior(endpoint), now),
+                "quality": member.live.worth(CHAT, prior(endpoint), now),
                 "drifting": member.live.is_drifting(),
-                "live": member.live.view(TYPICAL_INPUT, CLASS, now),
+                "live": member.live.view(TYPICAL_INPUT, CHAT, now),
+                "measured": member.live.measured(now),
             })
         })
         .collect();
@@ -56,6 +58,7 @@ fn prior(endpoint: &Endpoint) -> f32 {
 
 /// `GET /admin/v1/prices`: prices in force, USD per million tokens, where each
 /// comes from and which lists say something else, and how the sources do.
+#[utoipa::path(get, path = "/admin/v1/prices", tag = "market", responses((status = 200, body = Value)))]
 pub async fn prices(State(app): State<App>) -> Json<Value> {
     let generation = app.generation();
     let data: Vec<Value> = generation

@@ -12,6 +12,9 @@ use crate::catalog::Dialect;
 /// Puts the configuration as it is now in force; with `?dry_run=1` only says
 /// what that would change. A bad configuration changes nothing and is a 400
 /// that lists every problem.
+#[utoipa::path(post, path = "/admin/v1/reload", tag = "admin",
+    params(("dry_run" = Option<String>, Query, description = "`1`: only says what would change")),
+    responses((status = 200, body = serde_json::Value), (status = 400, description = "every problem of the configuration")))]
 pub async fn reload(State(app): State<App>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     let dry_run = query.split('&').any(|part| matches!(part, "dry_run" | "dry_run=1" | "dry_run=true"));

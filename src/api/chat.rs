@@ -19,7 +19,6 @@ use crate::accounts::keys::presented;
 use crate::accounts::{Caller, Presented};
 use crate::app::{App, Generation};
 use crate::catalog::Dialect;
-use crate::dispatch::flight::CLASS;
 use crate::dispatch::relay::Running;
 use crate::dispatch::{self, Relay, Ticket};
 use crate::market::{self, Ask, Decision, Draw, Emptiness};
@@ -51,7 +50,7 @@ async fn stages(
     let caller = authenticate(generation, &head.headers)?; // 1
     ticket.caller = Some(Arc::clone(&caller));
     let request = Arc::new(read(generation, &head.headers, body).await?); // 2
-    decided(app, generation, ticket, &caller, request).await
+    decided(app, generation, ticket, &caller, &request).await
 }
 
 /// Stages 3 to 6, which are the same whoever asks.
@@ -60,17 +59,17 @@ pub async fn decided(
     generation: &Generation,
     ticket: &mut Ticket,
     caller: &Arc<Caller>,
-    request: Arc<ChatRequest>,
+    request: &Arc<ChatRequest>,
 ) -> Result<(), Error> {
-    ticket.request = Some(Arc::clone(&request));
+    ticket.request = Some(Arc::clone(request));
     ticket.warnings.clone_from(&request.warnings);
-    pay::limit(app, ticket, caller, &request)?;
-    let wanted = find(generation, caller, &request)?;
+    pay::limit(app, ticket, caller, request)?;
+    let wanted = find(generation, caller, request)?;
     ticket.route = Some(Arc::clone(wanted.name));
     let began = Instant::now();
-    let ask = Ask::new(&request, CLASS, None);
+    let ask = Ask::new(request, None);
     let now = app.shared.now();
-    let whereabouts = Whereabouts::of(&request, ticket.tenant(), &app.shared.warm, now);
+    let whereabouts = Whereabouts::of(request, ticket.tenant(), &app.shared.warm, now);
     let offers = offers(now, generation, &wanted, &ask, whereabouts);
     let gathered = market::gather(&ask, &wanted.objective, offers); // 3
     let scored = market::score(&wanted.objective, gathered); // 4

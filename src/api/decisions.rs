@@ -38,21 +38,24 @@ pub async fn one(State(app): State<App>, Path(id): Path<String>, request: Reques
 fn shown(record: &Record, caller: &Caller) -> Value {
     match caller.expose {
         Expose::Full => whole(record),
-        Expose::Model | Expose::None => {
-            let model = record.model.as_ref().filter(|_| caller.expose == Expose::Model);
-            json!({
-                "request_id": record.request_id,
-                "at_unix_ms": record.at_unix_ms,
-                "route": record.route,
-                "model": model,
-                "outcome": record.outcome,
-                "status": record.status,
-                "attempts": record.attempts.len(),
-                "total_ms": record.total_ms,
-                "cost_usd": record.charged_usd.map(|cost| cost.to_string()),
-            })
-        }
+        Expose::Model | Expose::None => summary(record, caller.expose),
     }
+}
+
+/// How a request ended, without who provided it.
+#[must_use]
+pub fn summary(record: &Record, expose: Expose) -> Value {
+    json!({
+        "request_id": record.request_id,
+        "at_unix_ms": record.at_unix_ms,
+        "route": record.route,
+        "model": record.model.as_ref().filter(|_| expose != Expose::None),
+        "outcome": record.outcome,
+        "status": record.status,
+        "attempts": record.attempts.len(),
+        "total_ms": record.total_ms,
+        "cost_usd": record.charged_usd.map(|cost| cost.to_string()),
+    })
 }
 
 /// Everything: what happened, and the decision term by term.

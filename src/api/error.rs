@@ -18,6 +18,7 @@ use crate::catalog::Dialect;
 use crate::telemetry::Outcome;
 
 mod failure;
+mod store;
 
 /// An error as a caller sees it.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ use crate::catalog::Dialect;
 use crate::dispatch::record::Record;
 use crate::dispatch::signals::Judged;
 use crate::json::{self, Kind, Raw};
+use crate::market::Kept;
 
 /// A score, an id and a comment need no more.
 const MOST_BODY: usize = 64 << 10;
@@ -157,7 +158,7 @@ fn shown(record: &Record, caller: &Caller, score: f64, first: bool, quality: f64
     }
     if caller.expose == Expose::Full {
         members.insert("provider".to_owned(), json!(record.provider.as_ref().map(|provider| &provider.name)));
-        members.insert("class".to_owned(), json!(record.decision.as_ref().map(|decision| decision.class())));
+        members.insert("class".to_owned(), json!(record.decision.as_ref().map(Kept::class)));
         members.insert("quality".to_owned(), json!(quality));
     }
     learnt

@@ -90,7 +90,7 @@ async fn judge(
     let caller = Arc::new(Caller { name: NAME.into(), ..Caller::anonymous() });
     ticket.caller = Some(Arc::clone(&caller));
     let Ok(request) = ChatRequest::read(question(settings, sample).into()) else { return Verdict::Failed };
-    if let Err(error) = chat::decided(app, generation, &mut ticket, &caller, Arc::new(request)).await {
+    if let Err(error) = chat::decided(app, generation, &mut ticket, &caller, &Arc::new(request)).await {
         respond::error(ticket, &error, crate::catalog::Dialect::OpenAi);
         return Verdict::Failed;
     }

@@ -25,8 +25,8 @@ pub fn limit(app: &App, ticket: &mut Ticket, caller: &Caller, request: &ChatRequ
     let output = request.max_output_tokens.unwrap_or(0).saturating_mul(request.n.max(1));
     let tokens = request.input_tokens.saturating_add(output);
     match limiter::begin(&path.limiters, tokens, app.shared.now()) {
-        Ok(()) => {
-            ticket.counted = Some(tokens);
+        Ok(counted) => {
+            ticket.counted = counted;
             Ok(())
         }
         Err((place, met)) => {

@@ -139,7 +139,7 @@ pub fn offers<'g>(
         let warm_tokens = view.keeps.warm(known);
         if warm_tokens > 0.0 {
             let cold = u32::try_from(cold(input, warm_tokens)).unwrap_or(input);
-            view.ttft = member.live.glance(cold, class, now).ttft;
+            view.ttft = member.live.first_token(cold, now);
         }
         // Endpoints of one model stand together: its table is asked once.
         let output_tokens = match length {

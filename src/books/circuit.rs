@@ -112,11 +112,14 @@ pub struct Gate {
     slices: [Slice; SLICES as usize],
 }
 
-impl Gate {
-    /// How it stands at `now`.
-    #[must_use]
-    pub fn circuit(&self, now: Duration, settings: &CircuitSettings) -> Circuit {
-        match self.state {
+/// How a gate stands, which says what passes it at any moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Standing(State);
+
+impl Standing {
+    /// What that comes to at `now`.
+    pub(super) fn circuit(self, now: Duration, settings: &CircuitSettings) -> Circuit {
+        match self.0 {
             State::Closed => Circuit::Closed,
             State::Open { until } if now < until => Circuit::Open { until },
             State::Open { .. } => Circuit::HalfOpen { probing: false },
@@ -124,9 +127,43 @@ impl Gate {
         }
     }
 
-    /// Whether it is open, closed or half-open just as `other` is.
-    pub(super) fn stands_as(&self, other: &Gate) -> bool {
-        self.state == other.state
+    /// All of it in one number: what it is in two bits, and since or until when.
+    pub(super) fn packed(self) -> u64 {
+        match self.0 {
+            State::Closed => 0,
+            State::Open { until } => moment(until) << 2 | 1,
+            State::HalfOpen { probe: None } => 2,
+            State::HalfOpen { probe: Some(at) } => moment(at) << 2 | 3,
+        }
+    }
+
+    /// What was packed.
+    pub(super) fn unpacked(word: u64) -> Self {
+        let at = Duration::from_nanos(word >> 2);
+        Standing(match word & 3 {
+            0 => State::Closed,
+            1 => State::Open { until: at },
+            2 => State::HalfOpen { probe: None },
+            _ => State::HalfOpen { probe: Some(at) },
+        })
+    }
+}
+
+/// Nanoseconds since the process started: 60 bits are 36 years.
+pub(super) fn moment(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX >> 4)
+}
+
+impl Gate {
+    /// How it stands at `now`.
+    #[must_use]
+    pub fn circuit(&self, now: Duration, settings: &CircuitSettings) -> Circuit {
+        self.standing().circuit(now, settings)
+    }
+
+    /// Whether it is open, closed or half-open, and until when.
+    pub(super) fn standing(&self) -> Standing {
+        Standing(self.state)
     }
 
     /// Asks to make an attempt. A probe must be reported, or abandoned.

@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quality::{ALARM, SLACK};
 use crate::request::Demand;
+
+/// Judgements this much worse than the model's (in standard deviations) are noise
+/// …
+const SLACK: f64 = 0.35;
+/// … and their running sum beyond this is none. With the slack above the best of
+/// those tried on recorded judgements: half of it gives false alarms.
+const ALARM: f64 = 12.0;
 
 /// What has become clear of an endpoint or its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +47,7 @@ pub(super) struct Disliked {
 }
 
 impl Disliked {
-    /// Takes one more judgement; says whether the alarm is raised by it. Slack and
-    /// alarm are those of the model's own detector.
+    /// Takes one more judgement; says whether the alarm is raised by it.
     pub(super) fn judged(&mut self, score: f32, like_its_model: f32) -> bool {
         let spread = f64::from(like_its_model * (1.0 - like_its_model)).max(0.01).sqrt();
         let residual = f64::from(score - like_its_model) / spread;

@@ -61,7 +61,8 @@ pub fn blame(failure: &Failure) -> Blame {
         | Failure::CallerGone
         | Failure::OverBudget(_)
         | Failure::LedgerUnavailable
-        | Failure::ShuttingDown => Blame::Nobody,
+        | Failure::ShuttingDown
+        | Failure::OutOfTime => Blame::Nobody,
     }
 }
 

@@ -5,8 +5,12 @@
 
 use std::time::Duration;
 
+/// What an answer said is believed for this long (60 s): a limit of which nothing
+/// is left for the rest of the day may be raised, and asking again tells.
+const BELIEVED: Duration = Duration::from_secs(60);
+
 /// What is left of one limit, as an answer said it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Allowance {
     /// What is left.
     pub left: f64,
@@ -64,13 +68,18 @@ impl Headroom {
         *self = Headroom { allowed, at: now };
     }
 
+    /// What was said last, and when.
+    pub(super) fn told_last(&self) -> (Allowed, Duration) {
+        (self.allowed, self.at)
+    }
+
     /// What is left at `now`; `None` where nothing is known or all is full again.
     #[must_use]
     pub fn left(&self, now: Duration) -> Option<Left> {
         let since = now.saturating_sub(self.at);
-        let open = |allowance: &Allowance| since < allowance.full_in;
+        let open = |allowance: &Allowance| since < allowance.full_in.min(BELIEVED);
         let [requests, tokens] = [self.allowed.requests, self.allowed.tokens].map(|one| one.filter(open));
-        let until = [requests, tokens].iter().flatten().map(|one| one.full_in).max()?;
+        let until = [requests, tokens].iter().flatten().map(|one| one.full_in.min(BELIEVED)).max()?;
         Some(Left {
             requests: requests.map(|one| one.after(since)),
             tokens: tokens.map(|one| one.after(since)),
@@ -113,5 +122,9 @@ mod tests {
         let left = headroom.left(SECOND * 10).unwrap();
         assert!(!left.suffices(1.0) && left.until == SECOND * 11);
         assert_eq!(headroom.left(SECOND * 11), None);
+        let day = Some(Allowance { left: 0.0, most: 0.0, full_in: SECOND * 86_400 });
+        headroom.told(Allowed { requests: day, tokens: None }, SECOND * 20);
+        assert_eq!(headroom.left(SECOND * 79).map(|left| left.until), Some(SECOND * 80));
+        assert_eq!(headroom.left(SECOND * 80), None, "it is asked again after a while");
     }
 }

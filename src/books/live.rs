@@ -4,6 +4,7 @@
 //! that a view of it is consistent: no decision sees a closed circuit with the
 //! failures that opened it.
 
+mod board;
 mod outlook;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::outlook::{Change, Published};
+use self::board::Board;
+use self::outlook::Change;
 use super::circuit::{Circuit, CircuitSettings, Gate, Pass};
 use super::drift::Disliked;
 use super::failures::{Blame, Failures, Risk, blame};
@@ -21,6 +23,7 @@ use super::keeping::{Keeping, Keeps};
 use super::pace::{Pace, Part};
 use super::quality::{Count, Judgements, Quality};
 use super::rest::{Rest, Resting, Why};
+use super::sketch::Times;
 use super::soundness::{Place, Siblings, Standing};
 use super::stats::{Forecast, size};
 use super::waiting::Waiting;
@@ -43,7 +46,9 @@ pub struct Live {
     in_flight: AtomicU32,
     state: Mutex<State>,
     judgements: Arc<Judgements>,
-    published: Published,
+    board: Board,
+    /// What was measured of late; nobody decides by it.
+    times: Mutex<Times>,
     /// How sound its answers are, among the endpoints of its model.
     place: Place,
     /// Differs between endpoints and draws: the source of jitter.
@@ -112,7 +117,8 @@ impl Live {
             in_flight: AtomicU32::new(0),
             state: Mutex::default(),
             judgements,
-            published: Published::default(),
+            board: Board::default(),
+            times: Mutex::default(),
             place: Arc::new(Siblings::default()).join(),
             seed: AtomicU64::new(seed),
         }
@@ -202,6 +208,7 @@ impl Live {
         state.waiting.end(began);
         state.beginning.begin(now);
         state.pace.learn_first(seconds, size(input_tokens), now);
+        self.times().ttft.record(seconds, now);
         state.gate.answered(began);
     }
 
@@ -224,7 +231,10 @@ impl Live {
         }
         let size = size(sample.input_tokens);
         match (sample.ttft, &sample.failure) {
-            (Some(ttft), _) => state.pace.learn_first(ttft, size, now),
+            (Some(ttft), _) => {
+                state.pace.learn_first(ttft, size, now);
+                self.times().ttft.record(ttft, now);
+            }
             (None, None) => state.learn_whole(sample, now),
             // A whole answer that was not waited for says nothing about first tokens.
             (None, Some(failure)) if sample.streamed && gave_up_waiting(failure) => {
@@ -241,12 +251,6 @@ impl Live {
         self.change().rest.begin(why, None, self.random(), now);
     }
 
-    /// A good answer said that one of the account's limits is used up for so long:
-    /// others are asked meanwhile, if there are any.
-    pub fn used_up(&self, wait: Duration, now: Duration) {
-        self.change().rest.used_up(wait, now);
-    }
-
     /// An attempt is over whose first content was recorded when it came.
     pub fn record_rest(&self, sample: &Sample, now: Duration) {
         let mut state = self.change();
@@ -255,12 +259,6 @@ impl Live {
             state.beginning.end(before(now, first));
         }
         self.finish(&mut state, sample, now);
-    }
-
-    /// The commonest failure of late, as its label.
-    #[must_use]
-    pub fn commonest_failure(&self) -> Option<&'static str> {
-        self.lock().failures.commonest()
     }
 
     /// What is remembered at `now`, with times that count from `now`.
@@ -285,6 +283,7 @@ impl Live {
         if let Some(itl) = sample.itl {
             let part = if sample.followed { Part::Rest } else { Part::Whole };
             state.pace.learn_next(itl, part, now);
+            self.times().itl.record(itl, now);
         }
         let began = before(now, sample.seconds);
         match &sample.failure {
@@ -339,7 +338,7 @@ impl Live {
 
     /// The state, to change it: readers are told.
     fn change(&self) -> Change<'_> {
-        Change::of(self.lock(), &self.published)
+        Change::of(self.lock(), &self.board)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -391,7 +390,7 @@ fn before(now: Duration, seconds: f64) -> Duration {
 /// that is not held against the endpoint. Where we gave up ourselves the failure
 /// counts with the seconds it took; as a time it would count twice.
 fn gave_up_waiting(failure: &Failure) -> bool {
-    matches!(failure, Failure::CallerGone | Failure::ShuttingDown)
+    matches!(failure, Failure::CallerGone | Failure::ShuttingDown | Failure::OutOfTime)
 }
 
 mod judged;

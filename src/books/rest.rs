@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::circuit::jittered;
+use super::circuit::{jittered, moment};
 
 /// Why an endpoint rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,15 +86,6 @@ impl Rest {
         }
     }
 
-    /// A limit is used up for so long, as a good answer said. Nobody has been
-    /// refused yet, so where there is nobody else it is asked all the same.
-    pub fn used_up(&mut self, wait: Duration, now: Duration) {
-        let until = now + wait.min(lengths(Why::RateLimit).1);
-        if self.resting(now).is_none_or(|resting| resting.until < until) {
-            self.resting = Some(Resting { until, why: Why::RateLimit, asked: false });
-        }
-    }
-
     /// An attempt ended well: the next rest is as short as the first.
     pub fn succeeded(&mut self) {
         self.times = 0;
@@ -105,6 +96,31 @@ impl Rest {
     pub fn new_credential(&mut self) {
         self.resting = self.resting.filter(|resting| resting.why == Why::RateLimit);
         self.times = 0;
+    }
+
+    /// What is to be seen of it in one number: why and whether it was asked for in
+    /// four bits, and until when. How often it rested is left out.
+    pub(super) fn packed(self) -> u64 {
+        self.resting.map_or(0, |Resting { until, why, asked }| {
+            let why = match why {
+                Why::RateLimit => 1,
+                Why::Quota => 2,
+                Why::Key => 3,
+            };
+            moment(until) << 4 | u64::from(asked) << 2 | why
+        })
+    }
+
+    /// What was packed.
+    pub(super) fn unpacked(word: u64) -> Self {
+        let why = match word & 3 {
+            0 => return Rest::default(),
+            1 => Why::RateLimit,
+            2 => Why::Quota,
+            _ => Why::Key,
+        };
+        let (until, asked) = (Duration::from_nanos(word >> 4), word & 4 != 0);
+        Rest { resting: Some(Resting { until, why, asked }), times: 0 }
     }
 
     /// Tells times by another clock: what was `until` is now `at`.
@@ -174,22 +190,6 @@ mod tests {
             rest.new_credential();
             assert_eq!(rest.resting(SECOND * 2).is_some(), rests, "{why:?}");
         }
-    }
-
-    #[test]
-    fn a_limit_that_is_used_up_is_no_refusal() {
-        let mut rest = Rest::default();
-        rest.used_up(SECOND * 5, SECOND);
-        let resting = rest.resting(SECOND * 5).unwrap();
-        assert_eq!((resting.until, resting.why, resting.is_certain()), (SECOND * 6, Why::RateLimit, false));
-        rest.used_up(SECOND * 4000, SECOND * 6);
-        assert_eq!(rest.resting(SECOND * 7).map(|resting| resting.until), Some(SECOND * 66));
-        rest.begin(Why::RateLimit, None, 0.5, SECOND * 66);
-        assert_eq!(
-            rest.resting(SECOND * 66).map(|resting| resting.until),
-            Some(SECOND * 67),
-            "the first refusal"
-        );
     }
 
     #[test]

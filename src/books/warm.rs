@@ -46,7 +46,7 @@ impl Identity {
 }
 
 /// A caller, as far as its prompts must not be mixed up with others'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tenant(u64);
 
 /// Who served a session last.

@@ -40,6 +40,7 @@ fn live(answer: &Value) {
         "dialect",
         "price",
         "first token",
+        "p95 · p99",
         "tokens/s",
         "failing",
         "quality",
@@ -70,6 +71,7 @@ fn line(endpoint: &Value) -> String {
         text("/dialect"),
         price,
         &format!("{}{:.2} s", assumed("ttft"), number("/live/ttft/p50")),
+        &percentiles(endpoint),
         &format!("{}{:.0}", assumed("itl"), 1.0 / number("/live/itl/p50")),
         &format!("{:.1} %", 100.0 * number("/live/risk/share")),
         &quality,
@@ -77,6 +79,12 @@ fn line(endpoint: &Value) -> String {
         &credential(endpoint),
         &capabilities(endpoint),
     ])
+}
+
+/// What was measured of the first token in the last minutes, in seconds.
+fn percentiles(endpoint: &Value) -> String {
+    let at = |name: &str| endpoint.pointer(&format!("/measured/ttft/{name}")).and_then(Value::as_f64);
+    at("p95").zip(at("p99")).map_or_else(|| "-".to_owned(), |(p95, p99)| format!("{p95:.2} · {p99:.2} s"))
 }
 
 /// How its credential stands, in a word or two.
@@ -102,10 +110,11 @@ fn capabilities(endpoint: &Value) -> String {
     }
 }
 
-fn row(cells: [&str; 10]) -> String {
-    let [endpoint, dialect, price, first_token, speed, failing, quality, circuit, credential, can] = cells;
+fn row(cells: [&str; 11]) -> String {
+    let [endpoint, dialect, price, first_token, late, speed, failing, quality, circuit, credential, can] =
+        cells;
     format!(
-        "{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {speed:>9} {failing:>8} {quality:>8}  {circuit:<10} {credential:<14} {can}"
+        "{endpoint:<40} {dialect:<10} {price:<8} {first_token:>11} {late:>13} {speed:>9} {failing:>8} {quality:>8}  {circuit:<10} {credential:<14} {can}"
     )
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod decisions;
+mod quality;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Later, Source, USAGE, complain, say};
+use self::quality::Quality;
+use super::{Source, USAGE, complain, say};
 use crate::config::Environment;
 use crate::replay::world::Recipe;
 use crate::replay::{Figures, Problem, Settings, generate, history, market, trace};
@@ -22,9 +24,11 @@ pub enum Replay {
         after_help = "Example: merit replay market --generate\nExample: merit replay market --endpoints endpoints_daily.csv.gz --trace conversation.csv.gz --trace code.csv.gz --usd-per-second 2e-4"
     )]
     Market(Market),
-    /// Recorded prompts and how well models did (not built yet)
-    #[command(after_help = "Example: merit replay quality")]
-    Quality(Later),
+    /// Recorded prompts, and how well and at what price models answered them
+    #[command(
+        after_help = "Example: merit replay quality --prompts prompts.csv.gz --outcomes outcomes.csv.gz --models models.csv"
+    )]
+    Quality(Quality),
     /// A trace of prompts with common beginnings, over several endpoints
     #[command(after_help = "Example: merit replay cache --trace trace.jsonl.gz --endpoints 8")]
     Cache(cache::Cache),
@@ -99,7 +103,7 @@ impl Replay {
     pub fn run(&self, source: &Source, environment: &Environment) -> ExitCode {
         match self {
             Replay::Market(market) => market.run(),
-            Replay::Quality(later) => later.run("replay quality"),
+            Replay::Quality(quality) => quality.run(),
             Replay::Cache(cache) => cache.run(),
             Replay::Decisions(decisions) => decisions.run(source, environment),
         }

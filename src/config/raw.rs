@@ -175,13 +175,16 @@ pub struct Admin {
 pub struct Store {
     /// The database of keys, customers and the ledger.
     pub url: String,
+    /// How long records of the ledger are kept, an hour to 365 days; for ever when
+    /// absent. Sums are never deleted.
+    pub keep_records: Option<Span>,
     /// Leases, limits and statistics shared by replicas; none when empty.
     pub shared: String,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Store { url: "sqlite:data/merit.db".to_owned(), shared: String::new() }
+        Store { url: "sqlite:data/merit.db".to_owned(), keep_records: None, shared: String::new() }
     }
 }
 

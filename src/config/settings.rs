@@ -16,11 +16,13 @@ use super::tree::Path;
 use crate::accounts::keys;
 use crate::catalog::{Objective, Secret};
 
+mod exposure;
 mod published;
 
 pub use super::judging::Judge;
 pub use super::raw::{AuthMode as Mode, LogFormat};
 pub use crate::accounts::Expose;
+pub(super) use exposure::exposure;
 pub use published::{PriceSource, Published, StatisticsSource};
 
 /// All settings but the offers, which are in the catalog.
@@ -118,6 +120,8 @@ pub struct Admin {
 pub struct Store {
     /// `sqlite:PATH` or `postgres://…`.
     pub url: String,
+    /// How long records are kept; `None` is for ever.
+    pub keep_records: Option<Duration>,
     /// `redis://…`; `None` where nothing is shared.
     pub shared: Option<String>,
 }
@@ -277,31 +281,6 @@ fn keys_required(raw: &Raw) -> bool {
     }
 }
 
-/// Checks that nobody can spend or change what is the operator's.
-pub(super) fn exposure(raw: &Raw, check: &mut Check<'_>) {
-    let auth = Path::default().key("auth");
-    let (listen, admin) = (raw.server.listen, raw.server.admin);
-    // Keys may also be in the store, which its owner opens.
-    let stored = store_file(&raw.store.url).is_some_and(std::path::Path::exists);
-    if keys_required(raw) && raw.auth.keys.is_empty() && !stored {
-        let message = format!("callers of {listen} need keys, and there are none");
-        check.error(&auth.key("keys"), message, "make one with merit keys create, or listen on 127.0.0.1");
-    }
-    if !listen.ip().is_loopback() && raw.auth.mode == AuthMode::None && !raw.auth.allow_open {
-        let message = format!("without keys anyone who reaches {listen} spends your money");
-        check.error(
-            &auth.key("mode"),
-            message,
-            "use keys, listen on 127.0.0.1, or set auth.allow_open = true",
-        );
-    }
-    if admin_token(raw, check).is_none() && !admin.ip().is_loopback() {
-        let path = Path::default().key("admin").key("token");
-        let message = format!("anyone who reaches {admin} could change everything");
-        check.error(&path, message, format!("set {ADMIN_TOKEN}, or server.admin = \"127.0.0.1:9090\""));
-    }
-}
-
 fn auth(raw: &Raw, check: &mut Check<'_>) -> Auth {
     let path = Path::default().key("auth");
     let keys = static_keys(raw, &path.key("keys"), check);
@@ -377,7 +356,11 @@ fn store(raw: &Raw, check: &mut Check<'_>) -> Store {
         }
     }
     let shared = Some(raw.store.shared.clone()).filter(|shared| !shared.is_empty());
-    Store { url: raw.store.url.clone(), shared }
+    let keep_records = raw.store.keep_records.map(|span| span.0);
+    if keep_records.is_some_and(|kept| kept < Duration::from_secs(3600)) {
+        check.error(&path.key("keep_records"), "less than an hour", "for example \"90d\"");
+    }
+    Store { url: raw.store.url.clone(), keep_records, shared }
 }
 
 fn router(raw: &Raw, objectives: &Objectives, check: &mut Check<'_>) -> Router {

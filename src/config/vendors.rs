@@ -25,12 +25,24 @@ pub struct Vendor {
     pub keys: Vec<String>,
     /// Whether that variable alone switches it on. Some need to be told more.
     pub alone: bool,
+    /// Another way in than by key.
+    login: Option<LoginBy>,
     /// As whom the price book knows it, where that is not its slug.
     prices: Option<String>,
     /// The variables that what stands for `{name}` usually is in.
     variables: BTreeMap<String, String>,
     /// A provider's table, as in a configuration.
     provider: Json,
+}
+
+/// A login that is taken where its variable is set and no key is given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginBy {
+    /// The kind of `auth`.
+    auth: String,
+    /// The variable that says that there is one.
+    variable: String,
 }
 
 /// A template's file.
@@ -49,6 +61,7 @@ struct About {
     keys: Vec<String>,
     #[serde(default = "yes")]
     alone: bool,
+    login: Option<LoginBy>,
     prices: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, String>,
@@ -82,8 +95,8 @@ pub fn all() -> &'static [Vendor] {
 
 fn read(slug: &'static str, text: &str) -> Result<Vendor, toml::de::Error> {
     let File { vendor, provider } = toml::from_str(text)?;
-    let About { name, docs, keys, alone, prices, variables } = vendor;
-    Ok(Vendor { slug, name, docs, keys, alone, prices, variables, provider })
+    let About { name, docs, keys, alone, login, prices, variables } = vendor;
+    Ok(Vendor { slug, name, docs, keys, alone, login, prices, variables, provider })
 }
 
 /// The vendor of that slug.
@@ -100,6 +113,12 @@ impl Vendor {
     /// The variable of its key that is set.
     fn key_in(&self, environment: &Environment) -> Option<&str> {
         self.keys.iter().map(String::as_str).find(|name| environment.get(name).is_some())
+    }
+
+    /// The login by which it is reached when it is given no key.
+    fn login_in(&self, environment: &Environment) -> Option<&LoginBy> {
+        let login = self.login.as_ref().filter(|_| self.key_in(environment).is_none());
+        login.filter(|login| environment.get(&login.variable).is_some())
     }
 
     /// A provider's table as a layer. Its key is in the usual variable that is
@@ -169,8 +188,15 @@ pub(super) fn underlay(tree: &mut Node, environment: &Environment) {
         if let (Some(vendor), true) = (vendor, provider.table().is_some()) {
             let mut layered = vendor.layer(environment);
             // Several keys are instead of the usual one, and so is another login.
-            let instead = ["keys", "azure"].iter().any(|key| provider.get(key).is_some());
-            if let (true, Some(table)) = (instead, layered.table_mut()) {
+            let says = |keys: &[&str]| keys.iter().any(|key| provider.get(key).is_some());
+            let signed = provider.get("auth").and_then(Node::text) == Some("sigv4");
+            let login = vendor.login_in(environment).filter(|_| !says(&["key", "keys", "auth"]));
+            if let (true, Some(table)) = (says(&["keys", "azure", "aws"]) || signed, layered.table_mut()) {
+                table.remove("key");
+            }
+            if let (Some(login), Some(table)) = (login, layered.table_mut()) {
+                let origin = Origin::Environment(login.variable.as_str().into());
+                table.insert("auth".to_owned(), Node::from_json(&login.auth.as_str().into(), &origin));
                 table.remove("key");
             }
             layered.overlay(std::mem::take(provider));

@@ -56,7 +56,6 @@ impl Control {
 
 /// What every client of control traffic is made from: no redirects, no retries,
 /// no proxy that the environment happens to name.
-#[must_use]
 pub fn hardened(patience: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,5 +1,6 @@
 //! What an upstream's answer says about its limits: `x-ratelimit-…` as `OpenAI`
-//! has it (and Groq, Together, Azure, …), `anthropic-ratelimit-…`.
+//! has it (and Groq, Together, Azure, …) or without a kind (`OpenRouter`),
+//! `anthropic-ratelimit-…`.
 
 use std::time::Duration;
 
@@ -18,36 +19,48 @@ pub struct Remaining {
     pub full_in: Duration,
 }
 
-/// A limit, by the headers that tell of it: what is left, the most, and when all
-/// is back; at OpenAI's likes and at Anthropic.
-type Names = [[&'static str; 2]; 3];
+/// The headers that tell of a limit: what is left, the most there can be, and when
+/// all is back. One triple for each way to spell it.
+type Names = [[&'static str; 3]; 3];
 
 /// Requests.
 pub const REQUESTS: Names = [
-    ["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"],
-    ["x-ratelimit-limit-requests", "anthropic-ratelimit-requests-limit"],
-    ["x-ratelimit-reset-requests", "anthropic-ratelimit-requests-reset"],
+    ["x-ratelimit-remaining-requests", "x-ratelimit-limit-requests", "x-ratelimit-reset-requests"],
+    [
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-reset",
+    ],
+    ["x-ratelimit-remaining", "x-ratelimit-limit", "x-ratelimit-reset"],
 ];
 
 /// Tokens.
 pub const TOKENS: Names = [
-    ["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"],
-    ["x-ratelimit-limit-tokens", "anthropic-ratelimit-tokens-limit"],
-    ["x-ratelimit-reset-tokens", "anthropic-ratelimit-tokens-reset"],
+    ["x-ratelimit-remaining-tokens", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens"],
+    [
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-reset",
+    ],
+    [
+        "anthropic-ratelimit-input-tokens-remaining",
+        "anthropic-ratelimit-input-tokens-limit",
+        "anthropic-ratelimit-input-tokens-reset",
+    ],
 ];
 
 /// What is left of a limit; `None` where the answer does not say how much and
 /// until when.
 #[must_use]
 pub fn remaining(headers: &HeaderMap, names: Names) -> Option<Remaining> {
-    let [left, most, reset] = names;
-    let said =
-        |names: [&str; 2]| names.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::trim);
+    let said = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
-    let left = said(left).and_then(number)?;
-    let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
-    let full_in = said(reset).and_then(|reset| duration(reset).or_else(|| until(reset, date)))?;
-    Some(Remaining { left, most: said(most).and_then(number), full_in })
+    names.into_iter().find_map(|[left, most, reset]| {
+        let left = said(left).and_then(number)?;
+        let reset = said(reset)?;
+        let full_in = duration(reset).or_else(|| until(reset, said("date")))?;
+        Some(Remaining { left, most: said(most).and_then(number), full_in })
+    })
 }
 
 #[cfg(test)]
@@ -83,5 +96,12 @@ mod tests {
         assert_eq!(remaining(&anthropic, TOKENS).unwrap().full_in, Duration::from_secs(30));
         assert_eq!(remaining(&anthropic, REQUESTS), None);
         assert_eq!(remaining(&headers(&[("x-ratelimit-remaining-tokens", "many")]), TOKENS), None);
+        let mixed = headers(&[
+            ("x-ratelimit-remaining-requests", "0"),
+            ("anthropic-ratelimit-requests-remaining", "7"),
+            ("anthropic-ratelimit-requests-reset", "3s"),
+        ]);
+        let whole = Remaining { left: 7.0, most: None, full_in: Duration::from_secs(3) };
+        assert_eq!(remaining(&mixed, REQUESTS), Some(whole), "a limit that does not say when says nothing");
     }
 }

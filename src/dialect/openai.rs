@@ -40,7 +40,6 @@ pub(super) mod tests;
 
 pub(super) use encode::encode as encode_for;
 use models::Family;
-pub(super) use retry_after::used_up;
 
 /// Speaks `OpenAI`'s Chat Completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

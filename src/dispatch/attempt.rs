@@ -24,7 +24,7 @@ use super::target::Target;
 use crate::books::headroom::{Allowance, Allowed};
 use crate::catalog::Endpoint;
 use crate::credential::{Outgoing, Signed};
-use crate::dialect::{self, Decoder, Progress, Reply, Style, headroom};
+use crate::dialect::{Decoder, Progress, Reply, Style, headroom};
 use crate::outcome::Failure;
 use crate::request::ChatRequest;
 use form::Form;
@@ -124,8 +124,6 @@ pub struct Sent {
     pub answer: Answer,
     /// Headers that callers may see.
     pub passed: Passed,
-    /// How long the account has used up one of its limits, if it has.
-    pub used_up: Option<Duration>,
     /// What its limits leave.
     pub allowed: Allowed,
 }
@@ -192,11 +190,10 @@ async fn ask(target: &Target, asked: &Asked<'_>, body: Vec<Bytes>, signed: &Sign
         return Err(Failure::Protocol { detail: "ambiguous framing" });
     }
     let passed = passed_headers(response.headers());
-    let used_up = dialect::used_up(response.headers());
     let allowed = allowed(response.headers());
     let answer = understand(target, response, (asked.stream, asked.style), &scrub).await;
     let answer = answer.map_err(|failure| scrub.failure(failure))?;
-    Ok(Sent { answer, passed, used_up, allowed })
+    Ok(Sent { answer, passed, allowed })
 }
 
 /// Both a length and chunks, of which hyper believes the chunks. An answer that

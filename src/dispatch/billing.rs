@@ -3,7 +3,7 @@
 //! An attempt is opened in the ledger before it is sent and closed exactly once:
 //! charged when it gave the caller something or the caller hung up, recorded
 //! without a charge when it failed, taken back when it was never sent. The last
-//! resort is [`Ticket::close_books`], which the settlement calls on every path.
+//! resort is `Ticket::close_books`, which the settlement calls on every path.
 
 use std::sync::Arc;
 
@@ -46,8 +46,10 @@ impl Ticket {
         self.caller.as_ref()?.account.as_ref()?.plan.as_ref()
     }
 
-    /// The most that an answer of this candidate can be charged: nothing is cached
-    /// and every choice is as long as allowed. Exact, unlike the score's worst case.
+    /// The most that an answer of this candidate can be charged: all of the prompt is
+    /// billed at the dearest price there is for it (a cache may be written, images be
+    /// dearer than text), and every choice is as long as allowed. Exact, unlike the
+    /// score's worst case.
     #[must_use]
     pub fn worst_charge(&self, candidate: &Candidate) -> NanoUsd {
         let Some(request) = &self.request else { return NanoUsd::ZERO };
@@ -55,12 +57,15 @@ impl Ticket {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
         let assumed = (candidate.facts.output_tokens * WORST_LENGTH).ceil() as u32;
         let longest = request.max_output_tokens.or(endpoint.max_output).unwrap_or(assumed);
-        let usage = Usage {
-            input: u64::from(request.input_tokens),
-            output: u64::from(longest) * u64::from(request.n.max(1)),
-            ..Usage::default()
+        let input = u64::from(request.input_tokens);
+        let output = u64::from(longest) * u64::from(request.n.max(1));
+        let Some(cost) = endpoint.rates.as_ref().map(|rates| rates.most(input, output)) else {
+            return NanoUsd::ZERO;
         };
-        self.price(candidate.id, &usage).map_or(NanoUsd::ZERO, |(_, charge)| charge)
+        self.plan().map_or(cost, |plan| {
+            let route = self.route.as_deref().unwrap_or(OTHER);
+            plan.most((input, output), cost, route, &self.fleet.catalog.model(endpoint.model).name)
+        })
     }
 
     /// Cost and charge of `usage` at an endpoint; `None` when its price is unknown.
@@ -159,6 +164,7 @@ impl Ticket {
         let catalog = &self.fleet.catalog;
         let endpoint = catalog.endpoint(endpoint);
         let account = self.caller.as_ref().and_then(|caller| caller.account.as_ref());
+        let end_user = self.request.as_ref().and_then(|request| request.end_user.as_deref());
         let (lines, allowance) = self.reservation.as_ref().map_or_else(Default::default, Reservation::lines);
         Box::new(Entry {
             request: self.id,
@@ -181,6 +187,8 @@ impl Ticket {
             billed: false,
             result: result.to_owned(),
             stream: self.request.as_ref().is_some_and(|request| request.stream),
+            end_user: end_user.and_then(|name| Some(self.shared.counter.as_ref()?.end_user(name))),
+            tags: self.request.as_ref().and_then(|request| request.tags.as_deref()).map(Arc::from),
             lines,
             allowance,
         })
@@ -212,10 +220,10 @@ impl Ticket {
         }
         drop(self.reservation.take());
         let path = self.caller.as_ref().and_then(|caller| caller.account.as_ref());
-        if let (Some(counted), Some(path)) = (self.counted.take(), path) {
+        if let Some(path) = path.filter(|_| !self.counted.is_empty()) {
             let consumed = self.served.as_ref().map_or(0, |served| served.usage.input + served.usage.output);
             let now = self.shared.now();
-            path.limiters.iter().for_each(|limiter| limiter::Limiter::end(limiter, counted, consumed, now));
+            limiter::end(&path.limiters, &std::mem::take(&mut self.counted), consumed, now);
         }
     }
 

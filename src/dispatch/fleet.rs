@@ -12,9 +12,8 @@ use crate::books::{Books, Circuit, Identity, Lengths, Live};
 use crate::catalog::{Catalog, Dialect, Endpoint, EndpointId, HeldReason, ModelId, PriceSource};
 use crate::dialect;
 use crate::outcome::Failure;
+use crate::request::class::CHAT;
 use crate::telemetry::{EndpointMetrics, Metrics};
-
-use super::flight::CLASS;
 
 /// One endpoint, ready to be used.
 #[derive(Debug)]
@@ -162,7 +161,7 @@ impl Fleet {
             member.metrics.circuit.set(*least);
             #[expect(clippy::cast_possible_truncation, reason = "a quality in 0..1")]
             let prior = endpoint.quality as f32;
-            member.metrics.quality.set(member.live.worth(CLASS, prior, now));
+            member.metrics.quality.set(member.live.worth(CHAT, prior, now));
             member.metrics.drifting.set(i64::from(member.live.is_drifting()));
             for (gauge, share) in member.metrics.unusable.iter().zip(view.unusable) {
                 gauge.set(share);

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::fleet::Fleet;
+use crate::books::carried::{Heard, Owner};
 use crate::books::pace::BEGINNING;
 use crate::books::warm::{Served, Tenant};
-use crate::catalog::EndpointId;
+use crate::catalog::{Dialect, EndpointId};
 use crate::outcome::{Failure, Sample};
 use crate::request::ChatRequest;
 use crate::units::Usage;
@@ -17,9 +18,6 @@ use crate::units::Usage;
 /// Fewer output tokens say nothing about the time between two of them: they
 /// arrive in one or two packets.
 const FEWEST_TOKENS: u64 = 4;
-
-/// The task class of every request, until classes are told apart.
-pub const CLASS: u8 = 0;
 
 /// What is sent, and by whom.
 #[derive(Debug, Clone)]
@@ -41,6 +39,11 @@ pub fn cold(input: u32, warm: f64) -> u64 {
     (f64::from(input) - warm).clamp(0.0, f64::from(input)) as u64
 }
 
+/// Whether an endpoint is spoken to in another dialect than callers.
+fn translated(fleet: &Fleet, endpoint: EndpointId) -> bool {
+    fleet.catalog.endpoint(endpoint).provider.dialect != Dialect::OpenAi
+}
+
 /// An attempt under way. Whoever ends it says how with [`Flight::finish`]; if
 /// nobody does, because the caller hung up and everything was dropped, the
 /// drop says so.
@@ -55,6 +58,9 @@ pub struct Flight {
     prompt: Prompt,
     /// Which share of the prompt the endpoint had read lately (0..1).
     known: f64,
+    /// What its answer says that must go back with its calls; nothing where
+    /// OpenAI's own dialect is passed through.
+    heard: Option<Heard>,
     started: Instant,
     first: Option<Instant>,
     /// Whether its pace has been told.
@@ -63,7 +69,7 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// An attempt begins.
+    /// An attempt for `request` begins.
     #[must_use]
     pub fn begin(
         shared: &Arc<Shared>,
@@ -86,11 +92,52 @@ impl Flight {
             probe,
             prompt,
             known,
+            heard: translated(fleet, endpoint).then(Heard::default),
             started: Instant::now(),
             first: None,
             followed: false,
             finished: false,
         }
+    }
+
+    /// The request as its endpoint is asked: with what the caller left out of the
+    /// model's own words, where that is known.
+    #[must_use]
+    pub fn restored(&self) -> Arc<ChatRequest> {
+        let request = &self.prompt.request;
+        let restored = || {
+            self.heard.as_ref()?;
+            let body = self.shared.carried.restored(self.owner(), &request.body)?;
+            let ChatRequest { body, spans, .. } = ChatRequest::read(body).ok()?;
+            Some(Arc::new(ChatRequest { body, spans, ..ChatRequest::clone(request) }))
+        };
+        restored().unwrap_or_else(|| Arc::clone(request))
+    }
+
+    /// Events on their way to the caller.
+    pub fn hear(&mut self, events: &[u8]) {
+        if let Some(heard) = &mut self.heard {
+            heard.events(events);
+        }
+    }
+
+    /// A whole answer on its way to the caller.
+    pub fn hear_whole(&mut self, body: &[u8]) {
+        if let Some(heard) = &mut self.heard {
+            heard.answer(body);
+        }
+        self.keep();
+    }
+
+    /// All of the answer has been heard.
+    pub fn keep(&mut self) {
+        if let Some(heard) = self.heard.take() {
+            self.shared.carried.keep(self.owner(), heard);
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner { tenant: self.prompt.tenant, model: self.fleet.member(self.endpoint).model }
     }
 
     /// The first content of a stream has come.
@@ -184,7 +231,7 @@ impl Flight {
             }
         }
         if failure.is_none() && !usage.estimated && usage.output > 0 {
-            member.lengths.record(CLASS, usage.output);
+            member.lengths.record(self.prompt.request.class, usage.output);
         }
         member.metrics.attempt(failure);
         if let Some(itl) = itl {

@@ -143,6 +143,8 @@ impl Relay {
                 let finished = !upstream.ended && upstream.decoder.watch().finish.is_some();
                 if finished {
                     self.timer.as_mut().reset(now + flowing::AFTER_FINISH);
+                } else if let Some(due) = ticket.due() {
+                    self.timer.as_mut().reset(due.min(self.last_write + self.settings.keep_alive));
                 }
                 self.state = State::Flowing(Box::new(Flowing {
                     ticket,
@@ -208,7 +210,11 @@ impl Relay {
             return;
         };
         flowing.account(Some(failure));
-        let side = if *failure == Failure::ShuttingDown { "gateway" } else { "upstream" };
+        let side = match failure {
+            Failure::ShuttingDown => "gateway",
+            Failure::OutOfTime => "caller",
+            _ => "upstream",
+        };
         flowing.ticket.shared.metrics.truncated.with_label_values(&[side]).inc();
         self.fail(&mut flowing.ticket, failure);
     }
@@ -219,6 +225,7 @@ impl Relay {
         else {
             return;
         };
+        flowing.flight.keep();
         flowing.account(None);
         let tail = flowing.tail();
         let mut out = Vec::new();
@@ -248,13 +255,17 @@ impl Relay {
             self.broke(&Failure::Stalled);
             return Poll::Ready(None);
         }
+        if matches!(&self.state, State::Flowing(flowing) if flowing.is_late(now)) {
+            self.cut(&Failure::OutOfTime);
+            return Poll::Ready(None);
+        }
         let due = now >= self.last_write + self.settings.keep_alive;
         if due {
             self.last_write = now;
         }
         let idle_at = match &self.state {
             State::Flowing(flowing) if flowing.finished => flowing.last_event + flowing::AFTER_FINISH,
-            State::Flowing(flowing) => flowing.last_content + flowing.idle,
+            State::Flowing(flowing) => flowing.until(flowing.last_content + flowing.idle),
             State::Waiting(_) | State::Last(_) => now + self.settings.keep_alive,
         };
         self.timer.as_mut().reset(idle_at.min(self.last_write + self.settings.keep_alive));
@@ -279,6 +290,7 @@ impl Relay {
             }
             State::Flowing(flowing) => {
                 if let Some(event) = flowing.upstream.ready.pop_front() {
+                    flowing.flight.hear(&event);
                     return Poll::Ready(Some(event));
                 }
                 if flowing.upstream.ended {

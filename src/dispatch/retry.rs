@@ -154,9 +154,11 @@ pub fn worst(failures: Vec<Failure>) -> Option<Failure> {
 
 fn rank(failure: &Failure) -> u8 {
     match failure {
-        Failure::Refused(_) | Failure::ContentFilter { .. } | Failure::CallerGone | Failure::ShuttingDown => {
-            5
-        }
+        Failure::Refused(_)
+        | Failure::ContentFilter { .. }
+        | Failure::CallerGone
+        | Failure::ShuttingDown
+        | Failure::OutOfTime => 5,
         Failure::ContextLength { .. } | Failure::OverBudget(_) | Failure::LedgerUnavailable => 4,
         Failure::Unsupported { .. } => 0,
         Failure::QuotaExhausted | Failure::RateLimited { .. } => 1,

@@ -53,7 +53,12 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
     let mut failures: Vec<Failure> = Vec::new();
     // Providers that refused our credential: their other models would too.
     let mut refused_by: Vec<Arc<Provider>> = Vec::new();
+    let due = ticket.due();
     while failures.len() < shared.retry.attempts as usize {
+        if due.is_some_and(|due| due <= Instant::now()) {
+            failures.push(Failure::OutOfTime);
+            break;
+        }
         let Some(step) = plan.step() else { break };
         let Some(candidate) = decision.ranked().nth(step.candidate) else { break };
         let provider = &ticket.fleet.catalog.endpoint(candidate.id).provider;
@@ -72,16 +77,13 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
             if !shared.retries.allows(before) {
                 break;
             }
-            count(&ticket, step.kind, before);
-            if step.kind == Kind::Retry {
-                let wait = backoff(u32::try_from(failures.len()).unwrap_or(u32::MAX) + 1, fastrand::f64());
-                tokio::time::sleep(wait).await;
-            }
+            again(&ticket, step.kind, before, failures.len()).await;
         }
         let attempted = tokio::select! {
             attempted = attempt_one(&mut ticket, candidate, probe) => attempted,
             // The drain deadline: an honest error instead of a dead connection.
             () = shared.deadline.cancelled() => Err(Failure::ShuttingDown),
+            () = over(due) => Err(Failure::OutOfTime),
         };
         if let Err(failure) = &attempted {
             ticket.abandon(failure);
@@ -103,6 +105,14 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
     }
     let failure = worst(failures).unwrap_or(Failure::Overloaded { retry_after: None });
     (ticket, Err(failure))
+}
+
+/// Waits until `due`; for ever where nothing is.
+async fn over(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The right to probe an endpoint whose circuit is half open; given back when it
@@ -127,13 +137,19 @@ impl Drop for Probe {
     }
 }
 
-fn count(ticket: &Ticket, kind: Kind, before: &Failure) {
+/// Counts that another attempt follows the failure `before`; the same endpoint is
+/// given a pause.
+async fn again(ticket: &Ticket, kind: Kind, before: &Failure, failures: usize) {
     let metrics = &ticket.shared.metrics;
     let counter = match kind {
         Kind::Retry => &metrics.retries,
         Kind::First | Kind::Fallback => &metrics.fallbacks,
     };
     counter.with_label_values(&[before.label()]).inc();
+    if kind == Kind::Retry {
+        let wait = backoff(u32::try_from(failures).unwrap_or(u32::MAX) + 1, fastrand::f64());
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// One attempt, recorded.
@@ -156,20 +172,18 @@ async fn attempt_one(ticket: &mut Ticket, candidate: &Candidate, probe: Probe) -
     let mut warnings = Vec::new();
     ticket.under_way = Some((id, Instant::now()));
     ticket.open_attempt(id);
-    let result = attempt::send(target, endpoint, &request, &style, limits, &mut warnings).await;
+    let result = attempt::send(target, endpoint, &flight.restored(), &style, limits, &mut warnings).await;
     ticket.under_way = None;
     match result {
-        Ok(Sent { answer, passed, used_up, allowed }) => {
+        Ok(Sent { answer, passed, allowed }) => {
             if allowed != Allowed::default() {
                 member.live.told_headroom(allowed, ticket.shared.now());
             }
             ticket.warnings.extend(warnings);
-            if let Some(wait) = used_up {
-                member.live.used_up(wait, ticket.shared.now());
-            }
             match &answer {
                 Answer::Stream(_) => flight.first_content(),
                 Answer::Whole(reply) => {
+                    flight.hear_whole(&reply.body);
                     let took = flight.finish(None, &reply.usage.unwrap_or_default());
                     ticket.upstream += took;
                     ticket.attempted(Arc::clone(&endpoint.identity), None, took, None);

@@ -101,7 +101,7 @@ impl Asked {
     }
 }
 
-/// Bytes that count towards [`MOST_BYTES`] as long as they are kept.
+/// Bytes that count towards `MOST_BYTES` as long as they are kept.
 #[derive(Debug)]
 pub struct Kept {
     bytes: Vec<u8>,

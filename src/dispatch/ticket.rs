@@ -16,6 +16,7 @@ use super::billing::Pending;
 use super::fleet::Fleet;
 use super::record::Record;
 use super::signals::{Asked, Said};
+use crate::accounts::limiter::Counted;
 use crate::accounts::{Caller, Reservation};
 use crate::books::warm::Tenant;
 use crate::catalog::EndpointId;
@@ -93,8 +94,8 @@ pub struct Ticket {
     pub begun: u16,
     /// The attempt that has no record in the ledger yet.
     pub(super) pending: Option<Pending>,
-    /// Tokens that were counted against the caller's rate limits.
-    pub counted: Option<u32>,
+    /// What was counted against the caller's rate limits, at each account.
+    pub counted: Vec<Counted>,
     /// What was adjusted, for `x-merit-warnings`.
     pub warnings: Vec<String>,
     /// Who answered.
@@ -140,7 +141,7 @@ impl Ticket {
             under_way: None,
             begun: 0,
             pending: None,
-            counted: None,
+            counted: Vec::new(),
             warnings: Vec::new(),
             served: None,
             upstream: Duration::ZERO,
@@ -159,6 +160,13 @@ impl Ticket {
     #[must_use]
     pub fn tenant(&self) -> Tenant {
         self.shared.warm.tenant(self.caller.as_ref().map_or("", |caller| &caller.name))
+    }
+
+    /// When the time is over that the caller gave the whole answer, if it gave any.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let deadline = self.request.as_ref()?.control.bounds.deadline?;
+        self.started.checked_add(deadline)
     }
 
     /// Adds one try to the record.

@@ -35,18 +35,28 @@ pub fn expected(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, prompt: Prompt
         + rates.request.usd_per_token()
 }
 
-/// The most that it can cost in USD: nothing is cached and the answer is as
-/// long as allowed.
+/// The most that it can cost in USD, as [`Rates::most`] has it: the dearest of all
+/// prices, and an answer as long as allowed. A bill is rounded to nano-USD, hence
+/// half of one more.
 #[must_use]
 pub fn worst(ask: &Ask<'_>, rates: &Rates, output_tokens: f64, max_output: Option<u32>) -> f64 {
+    const HALF_NANO: f64 = 0.5e-9;
     let longest = ask.max_output_tokens.or(max_output).map_or(output_tokens * WORST_LENGTH, f64::from);
-    expected(ask, rates, longest.max(output_tokens), Prompt::default())
+    let (input, output) = (f64::from(ask.input_tokens), longest.max(output_tokens) * f64::from(ask.choices));
+    let dearest = rates.dearest(u64::from(ask.input_tokens)).map(|(token_in, token_out, request)| {
+        input * token_in.usd_per_token() + output * token_out.usd_per_token() + request.usd_per_token()
+    });
+    // Four roundings of a float each take off less than one part in 2^52.
+    dearest.fold(0.0, f64::max) * (1.0 + 8.0 * f64::EPSILON) + HALF_NANO
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::request::Control;
+    use crate::units::rates::tests::{any_rates, any_usage};
     use crate::units::{PicoUsd, Tier};
 
     fn rates() -> Rates {
@@ -83,6 +93,25 @@ mod tests {
         let short = Ask { input_tokens: 0, choices: 2, ..ask };
         assert!((expected(&short, &rates, 100.0, Prompt::default()) - 0.0008).abs() < 1e-12);
         let limited = Ask { max_output_tokens: Some(1000), ..short };
-        assert!((worst(&limited, &rates, 100.0, None) - 0.008).abs() < 1e-12);
+        assert!((worst(&limited, &rates, 100.0, None) - 0.008).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_can_be_billed_within_the_limits_costs_more_than_the_worst(
+            rates in any_rates(),
+            (input_tokens, most, choices, usage) in (0..10_000_u32, 0..3_000_u32, 1..4_u32).prop_flat_map(
+                |(input, most, choices)| {
+                    let usage = any_usage(u64::from(input), u64::from(most) * u64::from(choices));
+                    (Just(input), Just(most), Just(choices), usage)
+                },
+            ),
+        ) {
+            let control = Control::default();
+            let ask = Ask { input_tokens, choices, max_output_tokens: Some(most), ..Ask::blank(&control) };
+            let billed = rates.cost(&usage).usd();
+            let worst = worst(&ask, &rates, f64::from(most.min(10)), None);
+            prop_assert!(billed <= worst, "{billed} and {worst}");
+        }
     }
 }

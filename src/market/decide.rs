@@ -136,7 +136,8 @@ impl Decision {
 #[must_use]
 pub fn decide(ask: &Ask<'_>, objective: &Objective, scored: Scored, draw: Draw) -> Decision {
     let Scored { candidates, rejects } = scored;
-    let mean_order = by_expectation(&candidates, ask.control.sort);
+    let mean_order = by_total(&candidates, ask.control.sort)
+        .unwrap_or_else(|| by_expectation(&candidates, ask.control.sort));
     let explore = Explore::of(ask, &candidates);
     let by_caller = ask.control.sort.is_some() || !ask.control.order.is_empty();
     let mut order = mean_order.clone();
@@ -169,6 +170,28 @@ pub fn decide(ask: &Ask<'_>, objective: &Objective, scored: Scored, draw: Draw) 
         margin_usd,
         rejects,
     }
+}
+
+/// The order by total, where nothing else has a say: an integer for each candidate,
+/// of which the high bits sort like its total and the low ones are its index.
+/// Totals that differ by less than a part in 2³⁶ are in the order gathered. `None`
+/// where there is more to go by.
+fn by_total(candidates: &[Candidate], sort: Option<Sort>) -> Option<Vec<u32>> {
+    const INDEX: u64 = 0xFFFF;
+    let plain = |candidate: &Candidate| candidate.place.is_none() && !candidate.facts.behind;
+    if sort.is_some() || candidates.len() > usize::from(u16::MAX) || !candidates.iter().all(plain) {
+        return None;
+    }
+    let key = |(index, candidate): (u64, &Candidate)| {
+        let bits = candidate.score.total.to_bits();
+        // IEEE 754: as integers, positive numbers sort like themselves, and
+        // negative ones the other way round and above them.
+        let sorting = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+        sorting & !INDEX | index
+    };
+    let mut keys: Vec<u64> = (0..).zip(candidates).map(key).collect();
+    keys.sort_unstable();
+    Some(keys.into_iter().filter_map(|key| u32::try_from(key & INDEX).ok()).collect())
 }
 
 /// What candidates are sorted by: the place in the caller's order, then the
@@ -214,13 +237,16 @@ fn choose(
     if explore.is_on() {
         let sampled = (0_u32..)
             .zip(candidates)
-            .filter(|(_, candidate)| level(candidate))
-            .map(|(index, candidate)| (index, candidate, explore.sample(objective, candidate, draw)));
+            .zip(explore.samples(objective, candidates, draw))
+            .map(|((index, candidate), sample)| (index, candidate, sample))
+            .filter(|(_, candidate, _)| level(candidate));
         let lowest = sampled.min_by(|a, b| a.2.total_cmp(&b.2).then(a.1.id.cmp(&b.1.id)));
         if let Some((index, candidate, _)) = lowest {
             let total = candidate.score.total;
             // What it costs in dollars is known: nothing is learnt by paying it.
-            let affordable = total <= within(explore.cap) && candidate.score.cost_usd <= best.score.total;
+            let doubt = explore.doubt(objective, candidate);
+            let affordable =
+                total <= within(explore.cap) + doubt && candidate.score.cost_usd <= best.score.total;
             if affordable && total > within(NEAR) {
                 return Choice { index, explored: true };
             }

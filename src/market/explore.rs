@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::gather::{Ask, Candidate};
 use super::score::{Leaves, Score};
 use crate::books::{GOLDEN, mixed};
-use crate::catalog::Objective;
+use crate::catalog::{ModelId, Objective};
 
 /// The random number that a decision depends on: the same draw gives the same
 /// decision.
@@ -33,20 +33,29 @@ impl Draw {
 
     /// Nearly standard normal: the sum of four uniform numbers (Irwin–Hall),
     /// which has no tail beyond 3.5 standard deviations.
+    #[inline]
     fn normal(self) -> f64 {
+        /// The square root of 3: a uniform number's variance is a twelfth.
+        const SCALE: f64 = 1.732_050_807_568_877_2;
         let bits = mixed(self.0);
-        let sum: u64 = (0..4).map(|part| (bits >> (16 * part)) & 0xFFFF).sum();
-        let uniform = f64::from(u32::try_from(sum).unwrap_or(0)) / 65_536.0;
-        (uniform - 2.0) * 3.0_f64.sqrt()
+        // All four at once: pairs of 16 bits, then their sums.
+        let pairs = (bits & 0x0000_FFFF_0000_FFFF) + ((bits >> 16) & 0x0000_FFFF_0000_FFFF);
+        let sum = (pairs & 0xFFFF_FFFF) + (pairs >> 32);
+        let uniform = f64::from(u32::try_from(sum).unwrap_or(0)) * (1.0 / 65_536.0);
+        (uniform - 2.0) * SCALE
     }
 }
+
+/// The standard deviation of quality after some fifteen judgements in a class: a
+/// model that is known so well is not tried for its own sake.
+const KNOWN_WELL: f64 = 0.1;
 
 /// How much is risked to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Explore {
     /// Times are drawn with this share of their uncertainty (0.3).
     pub times: f64,
-    /// Quality is drawn with this share of its uncertainty (0.5).
+    /// Quality is drawn with this share of its uncertainty (0.3).
     pub quality: f64,
     /// A candidate is asked only if it is expected to be worse than the best
     /// one by at most this share of what that one is expected to spend (0.3).
@@ -55,7 +64,7 @@ pub struct Explore {
 
 impl Default for Explore {
     fn default() -> Self {
-        Explore { times: 0.3, quality: 0.5, cap: 0.3 }
+        Explore { times: 0.3, quality: 0.3, cap: 0.3 }
     }
 }
 
@@ -85,20 +94,46 @@ impl Explore {
         self.cap > 0.0 && (self.times > 0.0 || self.quality > 0.0)
     }
 
-    /// The total of `candidate`'s score, drawn from what is believed of it.
-    pub(super) fn sample(&self, objective: &Objective, candidate: &Candidate, draw: Draw) -> f64 {
-        let Candidate { facts, score, .. } = candidate;
-        let own = draw.nth(u64::from(candidate.id.0));
-        let factor = |spread: f64, z: f64| (self.times * spread * z).exp();
-        let ttft = facts.ttft * factor(facts.spread.0, own.normal());
-        let itl = facts.itl * factor(facts.spread.1, own.nth(0).normal());
-        let waiting = objective.usd_per_second * (ttft + facts.output_tokens * itl);
+    /// What `candidate` may be expected to be worse by than the cap allows, because
+    /// next to nothing is known of how good it is (USD). Dollars and seconds are a
+    /// small part of what an answer is worth: a cap on them alone would never let a
+    /// model be tried that is taken to be a little worse.
+    pub(super) fn doubt(&self, objective: &Objective, candidate: &Candidate) -> f64 {
+        let unknown = (candidate.facts.quality_deviation - KNOWN_WELL).max(0.0);
+        2.0 * self.quality * objective.usd_per_good_answer * unknown
+    }
+
+    /// The totals of all scores, drawn from what is believed of each candidate.
+    pub(super) fn samples(
+        self,
+        objective: &Objective,
+        candidates: &[Candidate],
+        draw: Draw,
+    ) -> impl Iterator<Item = f64> {
+        let (second, answer) = (objective.usd_per_second, objective.usd_per_good_answer);
         // Endpoints of one model share what is unknown about it: drawing it for
         // each would be mere noise between them.
-        let shared = draw.nth(u64::from(candidate.model.0) | 1 << 32).normal();
-        let better = self.quality * facts.quality_deviation * shared;
-        score.total - score.waiting + waiting - objective.usd_per_good_answer * better
+        let mut shared: Option<(ModelId, f64)> = None;
+        candidates.iter().map(move |candidate| {
+            let Candidate { facts, score, model, .. } = candidate;
+            let own = draw.nth(u64::from(candidate.id.0));
+            let ttft = facts.ttft * factor(self.times * facts.spread.0 * own.normal());
+            let itl = facts.itl * factor(self.times * facts.spread.1 * own.nth(0).normal());
+            let waiting = second * (ttft + facts.output_tokens * itl);
+            let drawn = match shared {
+                Some((of, drawn)) if of == *model => drawn,
+                _ => draw.nth(u64::from(model.0) | 1 << 32).normal(),
+            };
+            shared = Some((*model, drawn));
+            score.total - score.waiting + waiting - answer * self.quality * facts.quality_deviation * drawn
+        })
     }
+}
+
+/// e to the power of `x`, to a share of x²/512 of itself: for a draw that is exact,
+/// and it is the same on all machines and several times as fast as an exact one.
+fn factor(x: f64) -> f64 {
+    (0..8).fold(1.0 + x / 256.0, |power, _| power * power)
 }
 
 /// What a candidate is expected to spend, in dollars and in time. Margins are

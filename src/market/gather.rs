@@ -21,6 +21,7 @@ use super::score::{Leaves, Score};
 use crate::books::{Circuit, View};
 use crate::catalog::{Capabilities, Endpoint, EndpointId, ModelId, Objective};
 use crate::request::{ChatRequest, Control, Demand};
+use crate::units::Rates;
 
 /// What routing needs to know of a request.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +51,10 @@ pub struct Ask<'r> {
 impl<'r> Ask<'r> {
     /// What there is to know of `request`.
     #[must_use]
-    pub fn new(request: &'r ChatRequest, class: u8, deadline: Option<Duration>) -> Self {
+    pub fn new(request: &'r ChatRequest, deadline: Option<Duration>) -> Self {
         Ask {
             input_tokens: request.input_tokens,
-            class,
+            class: request.class,
             max_output_tokens: request.max_output_tokens,
             choices: request.n.max(1),
             needs: request.needs,
@@ -217,19 +218,17 @@ pub fn gather<'g>(ask: &Ask<'_>, objective: &Objective, offers: impl Iterator<It
     let most = offers.size_hint().0;
     let mut gathered = Gathered { candidates: Vec::with_capacity(most), rejects: Vec::new() };
     let mut unwells = Vec::new();
-    for offer in offers {
-        let endpoint = offer.endpoint;
-        match candidate(ask, &limits, &offer) {
-            Ok(candidate) => match unwell(&candidate, &offer.view) {
-                None => gathered.candidates.push(candidate),
-                Some(reject) if offer.view.resting.is_some_and(|resting| resting.is_certain()) => {
-                    gathered.rejects.push(rejected(endpoint, reject));
-                }
-                Some(reject) => unwells.push((candidate, reject)),
-            },
-            Err(reject) => gathered.rejects.push(rejected(endpoint, reject)),
-        }
-    }
+    // Not a loop: what an iterator gives to a loop is copied once more.
+    offers.for_each(|offer| match fit(ask, &limits, &offer) {
+        Ok(fit) => match unwell(ask, &offer) {
+            None => gathered.candidates.push(candidate(ask, &offer, &fit)),
+            Some(reject) if offer.view.resting.is_some_and(|resting| resting.is_certain()) => {
+                gathered.rejects.push(rejected(offer.endpoint, reject));
+            }
+            Some(reject) => unwells.push((candidate(ask, &offer, &fit), reject)),
+        },
+        Err(reject) => gathered.rejects.push(rejected(offer.endpoint, reject)),
+    });
     if gathered.candidates.is_empty() {
         gathered.candidates.extend(unwells.into_iter().map(|(mut candidate, _)| {
             candidate.facts.last_resort = true;
@@ -250,8 +249,18 @@ fn rejected(endpoint: &Endpoint, reject: Reject) -> Rejected {
     Rejected { id: endpoint.id, endpoint: Arc::clone(&endpoint.identity), reject }
 }
 
-/// The candidate that an offer is, or the first lasting constraint it fails.
-fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candidate, Reject> {
+/// What is known of an offer that keeps all lasting constraints.
+struct Fit<'g> {
+    rates: &'g Rates,
+    place: Option<u32>,
+    quality: f64,
+    written: f64,
+    cost_usd: f64,
+}
+
+/// Whether an offer keeps all lasting constraints, or the first that it fails.
+#[inline]
+fn fit<'g>(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'g>) -> Result<Fit<'g>, Reject> {
     let endpoint = offer.endpoint;
     if !offer.spoken {
         return Err(Reject::NotSpoken);
@@ -266,8 +275,8 @@ fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candid
             return Err(Reject::MaxPrice { price: price.usd_per_mtok(), most: most.usd_per_mtok() });
         }
     }
-    let facts = facts(ask, offer);
-    let prompt = cost::Prompt { warm: facts.warm_tokens, written: facts.written_tokens };
+    let written = offer.view.keeps.written * (f64::from(ask.input_tokens) - offer.warm_tokens).max(0.0);
+    let prompt = cost::Prompt { warm: offer.warm_tokens, written };
     let cost_usd = cost::expected(ask, rates, offer.output_tokens, prompt);
     if !cost_usd.is_finite() {
         return Err(Reject::Unpriced);
@@ -275,65 +284,79 @@ fn candidate(ask: &Ask<'_>, limits: &Limits, offer: &Offer<'_>) -> Result<Candid
     if let Some(most) = limits.cost_usd.filter(|most| cost_usd > *most) {
         return Err(Reject::MaxCost { cost: cost_usd, most });
     }
-    let facts = Facts {
-        input_price: tier.input.usd_per_mtok(),
-        output_price: tier.output.usd_per_mtok(),
-        worst_cost_usd: cost::worst(ask, rates, offer.output_tokens, endpoint.max_output),
-        ..facts
-    };
-    good_enough(ask, limits, offer, &facts)?;
-    Ok(Candidate {
+    let quality = f64::from(offer.view.quality.mean(prior(endpoint)));
+    good_enough(ask, limits, offer, quality)?;
+    Ok(Fit { rates, place, quality, written, cost_usd })
+}
+
+/// The candidate that an offer is. Written where it stays, in one go: with 50 of
+/// them, copying them about would take longer than all else.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a function that returns it would have it copied")]
+fn candidate(ask: &Ask<'_>, offer: &Offer<'_>, fit: &Fit<'_>) -> Candidate {
+    let endpoint = offer.endpoint;
+    Candidate {
         id: endpoint.id,
         endpoint: Arc::clone(&endpoint.identity),
         model: endpoint.model,
-        score: Score { cost_usd, ..Score::default() },
-        facts,
-        place,
-    })
+        score: Score { cost_usd: fit.cost_usd, ..Score::default() }.rounded(),
+        facts: facts(ask, offer, fit).rounded(),
+        place: fit.place,
+    }
 }
 
-fn facts(ask: &Ask<'_>, offer: &Offer<'_>) -> Facts {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "likewise")]
+fn facts(ask: &Ask<'_>, offer: &Offer<'_>, fit: &Fit<'_>) -> Facts {
     let view = &offer.view;
-    #[expect(clippy::cast_possible_truncation, reason = "a quality within 0..1")]
-    let prior = offer.endpoint.quality as f32;
+    let tier = fit.rates.for_input(u64::from(ask.input_tokens));
+    let judgements = view.quality.judgements();
     Facts {
         input_tokens: ask.input_tokens,
         warm_tokens: offer.warm_tokens,
-        written_tokens: view.keeps.written * (f64::from(ask.input_tokens) - offer.warm_tokens).max(0.0),
+        written_tokens: fit.written,
         leaves: offer.leaves,
         output_tokens: offer.output_tokens,
-        input_price: 0.0,
-        output_price: 0.0,
+        input_price: tier.input.usd_per_mtok(),
+        output_price: tier.output.usd_per_mtok(),
         ttft: view.ttft.seconds,
         itl: view.itl.seconds,
         spread: (view.ttft.spread, view.itl.spread),
         samples: view.ttft.samples,
-        quality: f64::from(view.quality.mean(prior)),
+        quality: fit.quality,
         // Where nobody judges, exploring teaches nothing about quality.
-        quality_deviation: match view.quality.judgements() {
-            none if none <= 0.0 => 0.0,
-            _ => f64::from(view.quality.deviation(prior)),
+        quality_deviation: if view.quality.is_judged() {
+            f64::from(view.quality.deviation(prior(offer.endpoint)))
+        } else {
+            0.0
         },
         success: 1.0 - view.risk.share,
         failure_seconds: view.risk.seconds,
         unusable: view.unusable.get(ask.demand.index()).copied().unwrap_or_default(),
         in_flight: view.in_flight,
-        worst_cost_usd: 0.0,
+        worst_cost_usd: cost::worst(ask, fit.rates, offer.output_tokens, offer.endpoint.max_output),
         behind: is_behind(&ask.control.bounds.preferred, view),
         last_resort: false,
         evidence: Evidence {
             itl: view.itl.samples,
             attempts: view.risk.attempts,
-            judgements: f64::from(view.quality.judgements()),
+            judgements: f64::from(judgements),
             age: view.ttft.age,
         },
     }
 }
 
+/// The quality assumed of an endpoint's model.
+#[expect(clippy::cast_possible_truncation, reason = "a quality within 0..1")]
+fn prior(endpoint: &Endpoint) -> f32 {
+    endpoint.quality as f32
+}
+
 /// What will pass by itself.
-fn unwell(candidate: &Candidate, view: &View) -> Option<Reject> {
-    let facts = &candidate.facts;
-    let tokens = f64::from(facts.input_tokens) + facts.output_tokens;
+#[inline]
+fn unwell(ask: &Ask<'_>, offer: &Offer<'_>) -> Option<Reject> {
+    let view = &offer.view;
+    let tokens = f64::from(ask.input_tokens) + offer.output_tokens;
     if let Some(left) = view.left.filter(|left| !left.suffices(tokens)) {
         return Some(Reject::Headroom { until: left.until });
     }

@@ -3,7 +3,7 @@
 //! Only what a decision was made *from* is kept; what came of it is decided again
 //! when somebody asks, by the same code and hence with the same result. For that to
 //! be exact, whatever a decision is made from has the seven digits of an `f32`
-//! before it is scored: no estimate is that good, and it takes half the room.
+//! from the moment it is gathered: no estimate is that good, and it takes half the room.
 
 use std::sync::Arc;
 
@@ -199,7 +199,9 @@ const fn rounded(x: f64) -> f64 {
 impl Facts {
     /// The same with the digits that are kept.
     #[must_use]
-    pub(super) fn rounded(&self) -> Facts {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a function that returns it would have it copied")]
+    pub(super) fn rounded(self) -> Facts {
         let Evidence { itl, attempts, judgements, age } = self.evidence;
         let [itl_samples, attempts, judgements, age] = [itl, attempts, judgements, age].map(rounded);
         let worst = narrow(self.worst_cost_usd);
@@ -225,7 +227,7 @@ impl Facts {
                 worst
             }),
             evidence: Evidence { itl: itl_samples, attempts, judgements, age },
-            ..*self
+            ..self
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ask, Decision, Draw, Offer, decide, gather, score};
-use crate::books::quality::{Count, Quality};
+use crate::books::quality::Quality;
 use crate::books::{Circuit, Forecast, Risk, View};
 use crate::catalog::{
     Auth, Capabilities, Dialect, Endpoint, EndpointId, ModelId, Objective, Provider, Timeouts,
@@ -66,7 +66,7 @@ pub(super) fn sample(id: u32, price: f64) -> Sample {
         resting: None,
         keeps: crate::books::Keeps::default(),
         left: None,
-        quality: Quality { model: Count::default(), class: Count::default(), deviation: Count::default() },
+        quality: Quality::default(),
         unusable: [0.0; 3],
     };
     Sample {

@@ -150,7 +150,6 @@ fn odds(probability: f64) -> f64 {
 pub fn score(objective: &Objective, gathered: Gathered) -> Scored {
     let Gathered { mut candidates, mut rejects } = gathered;
     for candidate in &mut candidates {
-        candidate.facts = candidate.facts.rounded();
         candidate.score = scored(objective, candidate);
     }
     candidates.retain_mut(|candidate| {
@@ -167,8 +166,9 @@ pub fn score(objective: &Objective, gathered: Gathered) -> Scored {
     Scored { candidates, rejects }
 }
 
+#[inline]
 pub(super) fn scored(objective: &Objective, candidate: &Candidate) -> Score {
-    let (facts, score) = (&candidate.facts, candidate.score.rounded());
+    let (facts, score) = (&candidate.facts, candidate.score);
     let (second, answer) = (objective.usd_per_second, objective.usd_per_good_answer);
     let waiting = second * facts.seconds();
     let quality = answer * (1.0 - facts.quality);

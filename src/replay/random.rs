@@ -11,6 +11,12 @@ impl Random {
         Random(fastrand::Rng::with_seed(seed))
     }
 
+    /// Another source that this one begins.
+    #[must_use]
+    pub fn fork(&mut self) -> Random {
+        Random(self.0.fork())
+    }
+
     /// Uniform in 0..1.
     pub fn uniform(&mut self) -> f64 {
         self.0.f64()

@@ -1,5 +1,7 @@
 //! What messages need of an endpoint, and how many tokens they may be.
 
+use std::ops::Range;
+
 use super::BadRequest;
 use super::control::wrong;
 use crate::catalog::Capabilities;
@@ -29,6 +31,10 @@ pub(super) struct Tally {
     pub(super) text: u64,
     /// Tokens of what is not text.
     pub(super) other: u64,
+    /// Where the content stands that says what is asked: the last of the user's,
+    /// else of anybody's.
+    pub(super) asked: Range<usize>,
+    by_user: bool,
     /// Whether an answer of the model is among the messages.
     pub(super) continues: bool,
 }
@@ -60,10 +66,18 @@ impl Tally {
                 return Err(wrong(&format!("messages[{count}]"), "an object", &cursor.value()?));
             }
             self.other += PER_MESSAGE;
-            cursor.members(|key, cursor| match key.raw {
-                b"content" => self.content(count, cursor),
+            let (mut by_user, mut written) = (false, None);
+            cursor.members::<BadRequest>(|key, cursor| match key.raw {
+                b"content" => {
+                    let start = cursor.at();
+                    self.content(count, cursor)?;
+                    written = Some(start..cursor.at());
+                    Ok(())
+                }
                 b"role" => {
-                    self.continues |= cursor.value()?.as_str().as_deref() == Some("assistant");
+                    let role = cursor.value()?.as_str();
+                    by_user = role.as_deref() == Some("user");
+                    self.continues |= role.as_deref() == Some("assistant");
                     Ok(())
                 }
                 b"tool_call_id" => cursor.value().map(drop).map_err(Into::into),
@@ -73,6 +87,9 @@ impl Tally {
                     Ok(())
                 }
             })?;
+            if let Some(written) = written.filter(|_| by_user || !self.by_user) {
+                (self.asked, self.by_user) = (written, by_user);
+            }
             count += 1;
             Ok(())
         })?;

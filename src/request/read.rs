@@ -8,15 +8,18 @@ use bytes::Bytes;
 use super::control::{Dress, duplicate, names, wrong};
 use super::messages::Tally;
 use super::spans::{Member, Name, Spans};
-use super::{BadRequest, ChatRequest, Control, Prefix};
+use super::{BadRequest, ChatRequest, Control, Prefix, class};
 use crate::catalog::Capabilities;
 use crate::json::{Cursor, Key, Kind, Raw};
 
 /// Choices that may be asked for at once: OpenAI's own limit.
 const MOST_CHOICES: u64 = 128;
 
+/// Longest `metadata` that is recorded as tags, in bytes.
+const MOST_TAGS: usize = 1024;
+
 /// The top-level members that are read. Each may be given once.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 26] = [
     "model",
     "messages",
     "stream",
@@ -40,6 +43,9 @@ const KNOWN: [&str; 23] = [
     "provider",
     "models",
     "prompt_cache_key",
+    "safety_identifier",
+    "user",
+    "metadata",
 ];
 
 impl ChatRequest {
@@ -63,6 +69,7 @@ impl ChatRequest {
 }
 
 /// What has been read so far; values borrow from the body.
+#[expect(clippy::struct_excessive_bools, reason = "members of a request that do not depend on each other")]
 #[derive(Debug, Default)]
 struct Reader<'b> {
     seen: u32,
@@ -73,6 +80,8 @@ struct Reader<'b> {
     has_input: bool,
     stream: bool,
     include_usage: bool,
+    /// Whether the answer is to be JSON.
+    json: bool,
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
     n: Option<u32>,
@@ -80,6 +89,9 @@ struct Reader<'b> {
     provider: Option<Raw<'b>>,
     models: Vec<String>,
     cache_key: Option<String>,
+    safety_identifier: Option<String>,
+    user: Option<String>,
+    tags: Option<String>,
     /// Where tools and messages stand.
     tools: Range<usize>,
     messages: Range<usize>,
@@ -202,7 +214,8 @@ impl<'b> Reader<'b> {
             "response_format" => {
                 let kind = value.get(b"type").and_then(|kind| kind.as_str());
                 self.need_if(kind.as_deref() == Some("json_schema"), Capabilities::JSON_SCHEMA);
-                if matches!(kind.as_deref(), Some("json_schema" | "json_object")) {
+                self.json = matches!(kind.as_deref(), Some("json_schema" | "json_object"));
+                if self.json {
                     self.spans.json_format = Some(value.start..value.end());
                 }
                 self.tally.count(value);
@@ -219,6 +232,9 @@ impl<'b> Reader<'b> {
             "prompt_cache_key" => {
                 self.cache_key = value.as_str().map(Cow::into_owned).filter(|key| !key.is_empty());
             }
+            "safety_identifier" => self.safety_identifier = value.as_str().map(Cow::into_owned),
+            "user" => self.user = value.as_str().map(Cow::into_owned),
+            "metadata" => self.tags = tags(value),
             "logprobs" => self.need_if(value.as_bool() != Some(false), Capabilities::LOGPROBS),
             "top_logprobs" => self.need_if(value.as_u64() != Some(0), Capabilities::LOGPROBS),
             _ => {}
@@ -258,7 +274,20 @@ impl<'b> Reader<'b> {
         Ok(())
     }
 
+    /// The class of task: by the request's form, else by what is asked.
+    fn class(&self, body: &[u8]) -> Result<u8, BadRequest> {
+        if self.tally.needs.has(Capabilities::TOOLS) {
+            return Ok(class::TOOLS);
+        }
+        match body.get(self.tally.asked.clone()) {
+            _ if self.json => Ok(class::EXTRACTION),
+            None | Some([]) => Ok(class::CHAT),
+            Some(content) => Ok(class::of_content(&Cursor::new(content).value()?)),
+        }
+    }
+
     fn finish(self, body: Bytes) -> Result<ChatRequest, BadRequest> {
+        let class = self.class(&body)?;
         let has_messages = self.saw("messages");
         let model = self.model.ok_or_else(|| BadRequest::field("model", "model is missing"))?;
         if !has_messages {
@@ -286,12 +315,15 @@ impl<'b> Reader<'b> {
         let prefix = Prefix::of(&[part(self.tools), part(self.messages)]);
         Ok(ChatRequest {
             model,
+            class,
             stream: self.stream,
             include_usage: self.include_usage,
             max_output_tokens: self.max_completion_tokens.or(self.max_tokens),
             n: self.n.unwrap_or(1),
             needs: self.tally.needs,
             input_tokens: self.tally.tokens(),
+            end_user: self.safety_identifier.or(self.user).filter(|user| !user.is_empty()),
+            tags: self.tags,
             prefix,
             continues: self.tally.continues,
             control,
@@ -300,6 +332,14 @@ impl<'b> Reader<'b> {
             body,
         })
     }
+}
+
+/// Metadata as tags: an object of strings, not too long. Upstreams judge what is
+/// anything else; it is no tag.
+fn tags(value: &Raw<'_>) -> Option<String> {
+    let small = value.kind == Kind::Object && value.text.len() <= MOST_TAGS;
+    let strings = || value.members().all(|member| member.is_ok_and(|(_, value)| value.kind == Kind::String));
+    (small && strings()).then(|| String::from_utf8_lossy(value.text).into_owned())
 }
 
 fn boolean(name: &str, value: &Raw<'_>) -> Result<bool, BadRequest> {

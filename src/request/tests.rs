@@ -283,3 +283,22 @@ proptest! {
         prop_assert!(tokens(words) < tokens(words * 2));
     }
 }
+
+#[test]
+fn whom_a_request_is_for_and_its_tags_are_read_where_they_are_that() {
+    let of = |members: &str| {
+        let request = with(members).unwrap();
+        (request.end_user, request.tags)
+    };
+    let owned = |text: &str| Some(text.to_owned());
+    assert_eq!(of(""), (None, None));
+    assert_eq!(of(r#","user":"ann""#), (owned("ann"), None));
+    assert_eq!(of(r#","safety_identifier":"s","user":"ann""#), (owned("s"), None));
+    assert_eq!(of(r#","user":7,"safety_identifier":null"#), (None, None), "upstreams judge what else it is");
+    assert_eq!(of(r#","metadata":{"team":"a", "x":"y"}"#), (None, owned(r#"{"team":"a", "x":"y"}"#)));
+    for other in
+        [r#"{"n":1}"#, r#"["a"]"#, "null", r#""text""#, &format!(r#"{{"a":"{}"}}"#, "x".repeat(1024))]
+    {
+        assert_eq!(of(&format!(r#","metadata":{other}"#)), (None, None), "{other}");
+    }
+}

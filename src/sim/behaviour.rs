@@ -159,6 +159,8 @@ pub enum RetryAfter {
     Date(u64),
     /// `retry-after-ms: 1500`.
     Millis(u64),
+    /// `x-ratelimit-remaining-requests: 0` and when that changes, in seconds.
+    NoneLeft(u64),
     /// `x-ratelimit-reset-requests: 6m0s`, here in seconds.
     Reset(u64),
 }

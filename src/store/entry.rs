@@ -87,6 +87,13 @@ pub struct Entry {
     pub result: String,
     /// Whether a stream was asked for.
     pub stream: bool,
+    /// Whose end user it was for: a keyed digest of what the caller says, never
+    /// the name itself.
+    #[serde(default)]
+    pub end_user: Option<Arc<str>>,
+    /// The caller's tags, as a JSON object of strings.
+    #[serde(default)]
+    pub tags: Option<Arc<str>>,
     /// The budgets it counts against.
     pub lines: Arc<[Line]>,
     /// The allowance it was taken from.

@@ -128,6 +128,15 @@ impl Plan {
         price.max(self.minimum)
     }
 
+    /// The most that a request of at most so many input and output tokens can be
+    /// charged that costs at most `cost`.
+    #[must_use]
+    pub fn most(&self, (input, output): (u64, u64), cost: NanoUsd, route: &str, model: &str) -> NanoUsd {
+        let flat = self.flat.get(route).or_else(|| self.flat.get(model));
+        let price = flat.map_or_else(|| self.with_margin(cost), |rates| rates.most(input, output));
+        price.max(self.minimum)
+    }
+
     fn with_margin(&self, cost: NanoUsd) -> NanoUsd {
         let hundredths = i128::from(cost.get()) * (10_000 + i128::from(self.margin));
         let nano = (hundredths + 5_000).div_euclid(10_000);

@@ -9,6 +9,7 @@ mod apply;
 mod change;
 mod ledger;
 mod names;
+mod prune;
 mod reader;
 mod recover;
 mod rollup;
@@ -27,7 +28,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{Answers, Database, Snapshot, StoreError, Write};
 use names::Documents;
 
-pub use reader::{Found, Reader};
+pub use reader::{Audited, Found, Reader};
 pub use verify::Verified;
 
 /// How long a statement waits for another process that reads or copies.

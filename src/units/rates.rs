@@ -70,6 +70,38 @@ impl Rates {
             + times(usage.tool_calls, rates.tool_call);
         NanoUsd::from_pico(pico)
     }
+
+    /// The most that a request of at most `input` and `output` tokens can cost,
+    /// whatever part of them is cached, written to a cache, audio, images or
+    /// reasoning, and whichever tier it turns out to be in. Tool calls that the
+    /// provider makes are not limited by tokens and are not counted.
+    #[must_use]
+    pub fn most(&self, input: u64, output: u64) -> NanoUsd {
+        let pico = |(token_in, token_out, request): (PicoUsd, PicoUsd, PicoUsd)| {
+            times(input, token_in) + times(output, token_out) + times(1, request)
+        };
+        NanoUsd::from_pico(self.dearest(input).map(pico).fold(0, i128::max))
+    }
+
+    /// The dearest price of an input token, of an output token and of a request in
+    /// each tier that a request of at most `input` tokens may be in.
+    pub fn dearest(&self, input: u64) -> impl Iterator<Item = (PicoUsd, PicoUsd, PicoUsd)> {
+        let tiers = self.tiers.iter().filter(move |tier| input > tier.above).map(|tier| &tier.rates);
+        std::iter::once(self).chain(tiers).map(|rates| {
+            let token_in = [
+                rates.cached_input,
+                rates.cache_write_5m,
+                rates.cache_write_1h,
+                rates.audio_input,
+                rates.image_input,
+            ];
+            let token_out = [rates.reasoning, rates.audio_output];
+            let dearest = |total: PicoUsd, parts: &[Option<PicoUsd>]| {
+                parts.iter().flatten().fold(total, |most, part| most.max(*part))
+            };
+            (dearest(rates.input, &token_in), dearest(rates.output, &token_out), rates.request)
+        })
+    }
 }
 
 fn times(count: u64, price: PicoUsd) -> i128 {
@@ -91,8 +123,81 @@ fn total(all: u64, price: PicoUsd, parts: &[(u64, Option<PicoUsd>)]) -> i128 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn price() -> impl Strategy<Value = PicoUsd> {
+        (0..50_000_000_u64).prop_map(PicoUsd::new)
+    }
+
+    prop_compose! {
+        /// Prices without tiers, of which any may be dearer than any other.
+        fn flat()(
+            input in price(),
+            output in price(),
+            parts in prop::collection::vec(prop::option::of(price()), 7),
+            request in price(),
+        ) -> Rates {
+            Rates {
+                input,
+                cached_input: parts[0],
+                cache_write_5m: parts[1],
+                cache_write_1h: parts[2],
+                output,
+                reasoning: parts[3],
+                audio_input: parts[4],
+                audio_output: parts[5],
+                image_input: parts[6],
+                request,
+                ..Rates::default()
+            }
+        }
+    }
+
+    prop_compose! {
+        /// Any prices.
+        pub(crate) fn any_rates()(base in flat(), tiers in prop::collection::vec((0..5_000_u64, flat()), 0..3)) -> Rates {
+            let mut tiers: Vec<Tier> = tiers.into_iter().map(|(above, rates)| Tier { above, rates }).collect();
+            tiers.sort_by_key(|tier| tier.above);
+            Rates { tiers, ..base }
+        }
+    }
+
+    prop_compose! {
+        /// What may be billed of a request of at most so many tokens: its parts are
+        /// whatever a provider says they are.
+        pub(crate) fn any_usage(most_input: u64, most_output: u64)(
+            input in 0..=most_input,
+            output in 0..=most_output,
+            parts in prop::collection::vec(0..=most_input.max(most_output), 7),
+        ) -> Usage {
+            Usage {
+                input,
+                cached_input: parts[0],
+                cache_write_5m: parts[1],
+                cache_write_1h: parts[2],
+                output,
+                reasoning: parts[3],
+                audio_input: parts[4],
+                audio_output: parts[5],
+                image_input: parts[6],
+                ..Usage::default()
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_within_the_limits_costs_more_than_the_most(
+            rates in any_rates(),
+            (most_input, most_output, usage) in (0..10_000_u64, 0..10_000_u64)
+                .prop_flat_map(|(input, output)| (Just(input), Just(output), any_usage(input, output))),
+        ) {
+            prop_assert!(rates.cost(&usage) <= rates.most(most_input, most_output));
+        }
+    }
 
     fn rates() -> Rates {
         Rates {

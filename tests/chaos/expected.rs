@@ -67,6 +67,7 @@ pub(crate) const EXPECTED: &[(&str, Fate, Fate)] = &[
     ("byte-by-byte", Fine, Fine),
     ("burst-8", Fine, Fine),
     ("malformed", Fine, WRONG),
+    ("bad-checksum", Fine, WRONG),
     ("not-utf8", Fine, WRONG),
     ("big-event-70000", Fine, Fine),
     ("big-event-1100000", Fine, Fine),

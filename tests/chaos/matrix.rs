@@ -40,7 +40,7 @@ fn cases() -> Vec<Case> {
             for second in [true, false] {
                 let model = format!("case-{}", cases.len());
                 let provider = match fate {
-                    Fate::Fails("key_refused", ..) => format!("faulty-{}", cases.len()),
+                    Fate::Fails("key_refused" | "quota_exhausted", ..) => format!("faulty-{}", cases.len()),
                     _ => "faulty".to_owned(),
                 };
                 cases.push(Case { behaviour, fate, stream, second, model, provider });

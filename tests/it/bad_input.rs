@@ -177,8 +177,6 @@ fn paths_and_methods_that_do_not_exist_are_named() -> Fallible<()> {
         ("POST", "/v1/images/generations"),
         ("POST", "/v1/moderations"),
         ("POST", "/v1/rerank"),
-        ("GET", "/v1/me"),
-        ("POST", "/v1/feedback"),
     ] {
         refuses(path, &call(method, path)?, 501, "not_implemented")?;
         refuses(path, &call(method, path.trim_start_matches("/v1"))?, 501, "not_implemented")?;

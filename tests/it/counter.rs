@@ -1,23 +1,21 @@
 //! The counter: what customers may spend is never more than that, and what the
 //! ledger says is what providers did and callers were told.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::thread;
+mod soak;
 
 use serde_json::{Value, json};
 
-use merit::sim::{Ending, ProviderSpec};
+use merit::sim::ProviderSpec;
 use merit::store::sqlite::Found;
-use merit::store::{Group, Kind, Line, Mode, Plan, Terms, UsageFilter};
+use merit::store::{Group, Line, Mode, Plan, Terms, UsageFilter};
 use merit::units::NanoUsd;
 
 use crate::support::Fallible;
 use crate::support::accounts::Books;
-use crate::support::chat::{chat, streamed, with};
+use crate::support::chat::{chat, with};
 use crate::support::gateway::{CHAT, Gateway, Setup};
 use crate::support::http::{Answer, Events};
-use crate::support::market::{Market, pace};
+use crate::support::market::Market;
 use crate::support::process::until;
 
 /// Output tokens of every answer whose worst case is its cost.
@@ -28,11 +26,6 @@ const ANSWER: i64 = 8_000;
 /// Only output costs anything, so that the worst case can be met exactly.
 fn market() -> Fallible<Market> {
     Market::start(vec![ProviderSpec::named("sim").model("small", 0.0, 2.0, 0.8)])
-}
-
-fn slow_market() -> Fallible<Market> {
-    let spec = ProviderSpec { timing: pace(1.0, 20.0), ..ProviderSpec::named("sim") };
-    Market::start(vec![spec.model("small", 1.0, 2.0, 0.8)])
 }
 
 fn start(books: &Books, market: &Market) -> Fallible<Gateway> {
@@ -59,54 +52,6 @@ fn ledger(books: &Books, at_least: usize) -> Fallible<Vec<Found>> {
     let verified = reader.verify()?;
     assert_eq!(verified.wrong, 0, "{verified:?}");
     Ok(reader.page(0, 100_000)?)
-}
-
-#[test]
-fn a_budget_for_three_serves_three_of_two_hundred() -> Fallible<()> {
-    const TIMES: usize = 20;
-    const AT_ONCE: usize = 200;
-    let (market, books) = (market()?, Books::new()?);
-    let open = books.open()?;
-    let mut keys = Vec::new();
-    for number in 0..TIMES {
-        let customer = open.customer(&format!("customer {number}"), Terms::default())?;
-        let (_, text) = open.key(customer.id, "app", Terms::default())?;
-        let budget = open.budget(customer.id, 3 * ANSWER, Mode::Strict)?;
-        keys.push((text, budget.id));
-    }
-    open.close()?;
-    let gateway = Arc::new(start(&books, &market)?);
-    for (number, (key, budget)) in keys.iter().enumerate() {
-        let threads: Vec<_> = (0..AT_ONCE)
-            .map(|_| {
-                let (gateway, key) = (Arc::clone(&gateway), key.clone());
-                thread::spawn(move || ask(&gateway, &key, &short()).map_err(|error| error.to_string()))
-            })
-            .collect();
-        let mut statuses: HashMap<u16, usize> = HashMap::new();
-        for thread in threads {
-            let answer = thread.join().map_err(|_| "a caller panicked")??;
-            *statuses.entry(answer.status).or_default() += 1;
-            if answer.status == 402 {
-                assert_eq!(answer.error_code()?, "budget_exceeded", "{}", answer.body);
-                assert!(
-                    answer.body.contains("customer") && answer.body.contains("0.000024000"),
-                    "{}",
-                    answer.body
-                );
-            }
-        }
-        assert_eq!(statuses, HashMap::from([(200, 3), (402, AT_ONCE - 3)]), "round {number}");
-        assert_eq!(market.entries().len(), 3 * (number + 1), "nobody was asked for those who were refused");
-        ledger(&books, 3 * (number + 1))?;
-        let standing = books.reader()?.standing(Line { budget: *budget, start: 0 })?;
-        assert_eq!(standing.settled, NanoUsd::new(3 * ANSWER));
-    }
-    assert_eq!(
-        gateway.count("merit_budget_denied_total", &["scope=\"customer\""])?,
-        (TIMES * (AT_ONCE - 3)) as u64
-    );
-    until("nothing is held", || Ok(gateway.count("merit_reservations_open", &[])? == 0))
 }
 
 #[test]
@@ -220,136 +165,6 @@ fn limits_of_customer_and_key_hold_and_are_told() -> Fallible<()> {
     let refused = ask(&gateway, &two, &short())?;
     assert!(refused.status == 429 && refused.body.contains("this customer"), "{}", refused.body);
     assert_eq!(ask(&gateway, "sk-unknown", &short())?.status, 401);
-    Ok(())
-}
-
-#[test]
-fn journal_ledger_and_callers_agree() -> Fallible<()> {
-    const REQUESTS: usize = 120;
-    let spec =
-        |name: &str| ProviderSpec::named(name).model("small", 1.0, 2.0, 0.8).model("large", 3.0, 9.0, 0.9);
-    let (market, books) = (Market::start(vec![spec("north"), spec("south")])?, Books::new()?);
-    let open = books.open()?;
-    let customer = open.customer("acme", Terms::default())?;
-    let (_, key) = open.key(customer.id, "app", Terms::default())?;
-    open.budget(customer.id, 1_000_000_000, Mode::Strict)?;
-    open.close()?;
-    let gateway = start(&books, &market)?;
-    let mut told: HashMap<String, NanoUsd> = HashMap::new();
-    for number in 0..REQUESTS {
-        let body =
-            with(chat(if number % 3 == 0 { "large" } else { "small" }), "max_tokens", json!(2 + number % 40));
-        let authorization = bearer(&key);
-        let headers = [("authorization", authorization.as_str())];
-        if number % 2 == 0 {
-            let answer = gateway.chat_as(&headers, &body)?;
-            told.insert(answer.must("x-request-id")?.to_owned(), nano(answer.must("x-merit-cost-usd")?)?);
-            continue;
-        }
-        let body =
-            with(with(body, "stream", json!(true)), "stream_options", json!({ "include_usage": true }));
-        let stream = Events::open(gateway.api, CHAT, &headers, body.to_string())?;
-        let id = stream.answer.must("x-request-id")?.to_owned();
-        let events = stream.rest()?;
-        let last = events.iter().rev().find(|event| event.contains("\"usage\":{")).ok_or("no usage")?;
-        let usage: Value = serde_json::from_str(last)?;
-        let cost = usage.pointer("/merit/cost_usd").and_then(Value::as_str).ok_or("no cost")?;
-        told.insert(id, nano(cost)?);
-    }
-    let records = ledger(&books, REQUESTS)?;
-    assert_eq!(records.len(), REQUESTS);
-    let (mut input, mut output) = (0, 0);
-    for found in &records {
-        let entry = &found.entry;
-        assert_eq!(told.get(&entry.request.to_string()), Some(&entry.revenue()), "{entry:?}");
-        assert!(!entry.usage.estimated && entry.billed && entry.result == "ok", "{entry:?}");
-        input += entry.usage.input;
-        output += entry.usage.output;
-    }
-    let journal = market.entries();
-    assert_eq!(journal.len(), REQUESTS);
-    assert_eq!(input, journal.iter().map(|entry| entry.consumed.prompt_tokens).sum::<u64>());
-    assert_eq!(output, journal.iter().map(|entry| entry.consumed.completion_tokens).sum::<u64>());
-    Ok(())
-}
-
-#[test]
-fn whoever_hangs_up_pays_for_what_was_sent() -> Fallible<()> {
-    const CALLERS: usize = 60;
-    let (market, books) = (slow_market()?, Books::new()?);
-    let open = books.open()?;
-    let customer = open.customer("acme", Terms::default())?;
-    let (_, key) = open.key(customer.id, "app", Terms { concurrency: Some(80), ..Terms::default() })?;
-    open.close()?;
-    let gateway = start(&books, &market)?;
-    let mut streams = Vec::new();
-    for _ in 0..CALLERS {
-        let mut stream = Events::open(
-            gateway.api,
-            CHAT,
-            &[("authorization", &bearer(&key))],
-            streamed("small").to_string(),
-        )?;
-        assert!(stream.next()?.is_some());
-        streams.push(stream);
-    }
-    drop(streams);
-    let records = ledger(&books, CALLERS)?;
-    assert_eq!(records.len(), CALLERS);
-    for found in records {
-        let entry = found.entry;
-        assert!(entry.result == "caller_gone" && entry.billed && entry.usage.estimated, "{entry:?}");
-        assert!(entry.usage.output > 0 && entry.revenue().get() > 0, "{entry:?}");
-    }
-    until("upstreams are closed", || {
-        Ok(market.entries().iter().all(|entry| entry.ending != Ending::Running))
-    })?;
-    until("nothing is held", || Ok(gateway.count("merit_reservations_open", &[])? == 0))
-}
-
-#[test]
-fn a_process_that_is_killed_loses_nothing_it_owes() -> Fallible<()> {
-    const STREAMS: usize = 200;
-    let (market, books) = (slow_market()?, Books::new()?);
-    let open = books.open()?;
-    let customer = open.customer("acme", Terms::default())?;
-    let (_, key) = open.key(customer.id, "app", Terms::default())?;
-    let budget = open.budget(customer.id, 1_000_000_000_000, Mode::Strict)?;
-    open.close()?;
-    let line = Line { budget: budget.id, start: 0 };
-    let body = with(streamed("small"), "max_tokens", json!(200)).to_string();
-    let authorization = bearer(&key);
-    for life in 1..=3 {
-        let gateway = start(&books, &market)?;
-        let before = books.reader()?.page(0, 100_000)?;
-        let mut streams = Vec::new();
-        for _ in 0..STREAMS {
-            streams.push(Events::open(gateway.api, CHAT, &[("authorization", &authorization)], &body)?);
-        }
-        gateway.signal("KILL")?;
-        drop((streams, gateway));
-        let committed = books.reader()?.page(0, 100_000)?;
-        assert_eq!(committed.get(..before.len()), Some(before.as_slice()), "a committed record is gone");
-        let again = books.open()?;
-        again.close()?;
-        let reader = books.reader()?;
-        let verified = reader.verify()?;
-        assert_eq!((verified.wrong, verified.open), (0, 0), "{verified:?}");
-        let after = reader.page(0, 100_000)?;
-        assert_eq!(after.get(..committed.len()), Some(committed.as_slice()));
-        let recovered = after.iter().filter(|found| found.entry.kind == Kind::Recovered).count();
-        assert!(recovered > 0, "something was under way in life {life}");
-        let standing = reader.standing(line)?;
-        // What providers will bill for: every request's input, and the words sent.
-        let owed: i64 = market
-            .entries()
-            .iter()
-            .map(|entry| entry.consumed.prompt_tokens * 1_000 + entry.words * 2_000)
-            .map(|nano| i64::try_from(nano).unwrap_or(i64::MAX))
-            .sum();
-        let counted = standing.settled.get() + standing.forfeited.get();
-        assert!(counted >= owed, "life {life}: the budget counts {counted}, providers {owed}");
-    }
     Ok(())
 }
 

@@ -99,14 +99,15 @@ fn callers_do_not_notice_that_tokens_end() -> Fallible<()> {
 #[test]
 fn a_token_that_is_taken_back_is_replaced_within_the_request() -> Fallible<()> {
     let tokens = Fake::start(|_, number| token(number, 10))?;
-    let taken_back = Instant::now() + Duration::from_millis(1500);
+    // A second and a half after it was first used, however long starting took.
+    let first_used = std::sync::OnceLock::new();
+    let is_taken_back = move || first_used.get_or_init(Instant::now).elapsed() > Duration::from_millis(1500);
     let upstream = Fake::start(move |asked, _| match asked.head.contains("token-1-abcdef") {
-        true if Instant::now() > taken_back => {
-            (401, String::new(), r#"{"error":{"message":"no"}}"#.to_owned())
-        }
+        true if is_taken_back() => (401, String::new(), r#"{"error":{"message":"no"}}"#.to_owned()),
         _ => (200, String::new(), answer()),
     })?;
     let gateway = start(&entra(&upstream.url(), &tokens))?;
+    let taken_back = Instant::now() + Duration::from_millis(1600);
     while Instant::now() < taken_back + Duration::from_millis(500) {
         let answer = gateway.chat(&chat("small"))?;
         assert_eq!((answer.status, answer.must("x-merit-attempts")?), (200, "1"), "{}", answer.body);

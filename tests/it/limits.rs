@@ -109,3 +109,53 @@ fn whoever_insists_on_its_parameters_gets_nobody_who_drops_them() -> Fallible<()
     assert_eq!(codes(&gateway.chat(&alone)?)?, ["parameters", "not_allowed"]);
     Ok(())
 }
+
+#[test]
+fn a_deadline_ends_attempts_and_is_not_held_against_who_was_asked() -> Fallible<()> {
+    let market = Market::start(vec![ProviderSpec::named("sim").model("small", 1.0, 2.0, 0.8)])?;
+    let gateway = Gateway::start(&market.config())?;
+    let hurried = asking("deadline_ms", &json!(300));
+    market.provider("sim")?.set("delay=20s")?;
+    for body in [hurried.clone(), with(hurried.clone(), "stream", json!(true))] {
+        let began = tokio::time::Instant::now();
+        let answer = gateway.chat(&body)?;
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+        let error = answer.json()?;
+        assert_eq!((answer.status, &error["error"]["code"]), (504, &json!("upstream_timeout")));
+        let decision = gateway.decision(&answer)?;
+        assert_eq!(decision.pointer("/attempts/0/result"), Some(&json!("out_of_time")), "{decision}");
+    }
+    // A stream that has begun ends with an error of its own.
+    let gateway = Gateway::start(&market.config())?;
+    market.provider("sim")?.set("gap=200ms&words=100")?;
+    let streamed = gateway.chat(&with(asking("deadline_ms", &json!(1500)), "stream", json!(true)))?;
+    assert_eq!(streamed.status, 200);
+    assert!(streamed.body.contains("upstream_timeout"), "{}", streamed.body);
+    assert!(!streamed.body.contains("[DONE]"), "{}", streamed.body);
+    market.provider("sim")?.set("normal")?;
+    assert_eq!(gateway.chat(&chat("small"))?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn who_says_that_nothing_is_left_is_spared_but_not_when_there_is_nobody_else() -> Fallible<()> {
+    let market = Market::start(vec![
+        ProviderSpec::named("cheap").model("small", 0.1, 0.2, 0.8),
+        ProviderSpec::named("dear").model("small", 5.0, 9.0, 0.8),
+    ])?;
+    let gateway = Gateway::start(&market.config())?;
+    let cheapest = asking("objective", &json!("cheapest"));
+    assert_eq!(gateway.chat(&cheapest)?.must("x-merit-provider")?, "cheap");
+    market.provider("cheap")?.set("retry-after=none-left:30")?;
+    assert_eq!(gateway.chat(&cheapest)?.must("x-merit-provider")?, "cheap", "it has just said so");
+    let spared = gateway.chat(&cheapest)?;
+    assert_eq!(spared.must("x-merit-provider")?, "dear");
+    let decision = gateway.decision(&spared)?;
+    assert_eq!(decision.pointer("/decision/rejects/0/code"), Some(&json!("headroom")), "{decision}");
+    // Nobody has refused anything: where no other is left, it is asked all the same.
+    let only = with(cheapest, "provider", json!({ "only": ["cheap"] }));
+    for _ in 0..3 {
+        assert_eq!(gateway.chat(&only)?.must("x-merit-provider")?, "cheap");
+    }
+    Ok(())
+}

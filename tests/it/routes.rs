@@ -31,15 +31,15 @@ const CLOSED: [(&str, &str, u16); 18] = [
     ("POST", "/v1/images/edits", 501),
     ("POST", "/v1/moderations", 501),
     ("POST", "/v1/rerank", 501),
-    ("GET", "/v1/me", 501),
-    ("POST", "/v1/feedback", 501),
+    ("GET", "/v1/me", 200),
+    ("POST", "/v1/feedback", 400),
 ];
 
 /// What anybody may ask the admin listener.
 const ADMIN_OPEN: [&str; 4] = ["/livez", "/readyz", "/readyz?verbose", "/metrics"];
 
 /// The rest of it.
-const ADMIN_CLOSED: [(&str, &str, u16); 13] = [
+const ADMIN_CLOSED: [(&str, &str, u16); 17] = [
     ("GET", "/", 200),
     ("POST", "/admin/v1/reload?dry_run=1", 200),
     ("POST", "/admin/v1/explain", 200),
@@ -47,11 +47,15 @@ const ADMIN_CLOSED: [(&str, &str, u16); 13] = [
     ("GET", "/admin/v1/prices", 200),
     ("GET", "/admin/v1/decisions", 200),
     ("GET", "/admin/v1/decisions/01a20fa6-a36f-71d6-aaf3-206071ac5077", 404),
-    ("GET", "/admin/v1/openapi.json", 501),
-    ("GET", "/admin/v1/keys", 501),
-    ("GET", "/admin/v1/customers", 501),
-    ("GET", "/admin/v1/plans", 501),
-    ("GET", "/admin/v1/budgets", 501),
+    ("GET", "/admin/v1/openapi.json", 200),
+    ("GET", "/admin/v1/keys", 200),
+    ("GET", "/admin/v1/customers", 200),
+    ("GET", "/admin/v1/organisations", 200),
+    ("GET", "/admin/v1/plans", 200),
+    ("GET", "/admin/v1/budgets", 200),
+    ("GET", "/admin/v1/usage", 200),
+    ("GET", "/admin/v1/ledger/verify", 200),
+    ("GET", "/admin/v1/audit", 200),
     ("GET", "/admin/v1/nothing", 404),
 ];
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{Counter, allowance_of, unix_ms};
+use crate::accounts::directory::Wanted;
 use crate::accounts::keys::make_key;
 use crate::catalog::Secret;
 use crate::store::rows::MOST_MARGIN;
@@ -36,7 +37,7 @@ impl Counter {
         name: &str,
         terms: Terms,
     ) -> Result<Account, StoreError> {
-        self.store_account(actor, self.new_account(level, parent, name, terms)?, None).await
+        self.store_account(actor, self.proposed(level, parent, name, terms)?, None).await
     }
 
     /// Makes a key. Its text is given this once and is nowhere to be found again.
@@ -50,7 +51,7 @@ impl Counter {
         name: &str,
         terms: Terms,
     ) -> Result<(Account, Secret), StoreError> {
-        let account = self.new_account(Level::Key, parent, name, terms)?;
+        let account = self.proposed(Level::Key, parent, name, terms)?;
         let (digest, key) = self.new_key(0)?;
         Ok((self.store_account(actor, account, Some(vec![digest])).await?, key))
     }
@@ -94,10 +95,23 @@ impl Counter {
         name: &str,
         terms: Terms,
     ) -> Result<Account, StoreError> {
+        self.store_account(actor, self.altered(id, version, name, terms)?, None).await
+    }
+
+    /// What [`Counter::alter`] would make of an account.
+    ///
+    /// # Errors
+    /// As there, as far as memory knows.
+    pub fn altered(&self, id: Id, version: i64, name: &str, terms: Terms) -> Result<Account, StoreError> {
         check_name(name)?;
         self.check_plan(&terms)?;
         let account = self.living(id, version)?;
-        self.store_account(actor, Account { name: name.to_owned(), terms, ..account }, None).await
+        let others = Wanted { name: Some(name), parent: account.parent, ..Wanted::of(account.level) };
+        let other = |one: &Account| one.id != id && one.parent == account.parent;
+        if self.directory.page(&others).iter().any(other) {
+            return Err(StoreError::Exists);
+        }
+        Ok(Account { name: name.to_owned(), terms, ..account })
     }
 
     /// Revokes a key, or deletes a customer or an organisation: nothing below it
@@ -116,10 +130,7 @@ impl Counter {
     /// When the name is taken, the figures make no sense, or it was changed
     /// meanwhile.
     pub async fn save_plan(&self, actor: &str, plan: Plan) -> Result<Plan, StoreError> {
-        check_name(&plan.name)?;
-        if plan.margin > MOST_MARGIN || plan.minimum.get() < 0 || plan.allowance.get() < 0 {
-            return Err(StoreError::Invalid("a margin of 0 to 9900 %, and no negative amounts".to_owned()));
-        }
+        self.check_new_plan(&plan)?;
         let Written::Row(id, version) = self.change(actor, Row::Plan(plan.clone())).await? else {
             return Err(StoreError::NotFound);
         };
@@ -133,15 +144,26 @@ impl Counter {
         Ok(plan)
     }
 
+    /// Whether [`Counter::save_plan`] would take a plan.
+    ///
+    /// # Errors
+    /// As there, as far as memory knows.
+    pub fn check_new_plan(&self, plan: &Plan) -> Result<(), StoreError> {
+        check_name(&plan.name)?;
+        if plan.margin > MOST_MARGIN || plan.minimum.get() < 0 || plan.allowance.get() < 0 {
+            return Err(StoreError::Invalid("a margin of 0 to 9900 %, and no negative amounts".to_owned()));
+        }
+        let other = |one: &Arc<Plan>| one.id != plan.id && one.name == plan.name;
+        if self.directory.plans().iter().any(other) { Err(StoreError::Exists) } else { Ok(()) }
+    }
+
     /// Makes a budget (id 0), or changes one; in force for the next request.
     ///
     /// # Errors
     /// When there is no such account, the limit is negative, or it was changed
     /// meanwhile.
     pub async fn save_budget(&self, actor: &str, budget: Budget) -> Result<Budget, StoreError> {
-        if budget.limit.get() < 0 {
-            return Err(StoreError::Invalid("a limit is not negative".to_owned()));
-        }
+        self.check_budget(&budget)?;
         let Written::Row(id, version) = self.change(actor, Row::Budget(budget.clone())).await? else {
             return Err(StoreError::NotFound);
         };
@@ -149,6 +171,20 @@ impl Counter {
         self.vault.put(budget.clone(), None);
         self.directory.put_budget(budget.clone());
         Ok(budget)
+    }
+
+    /// Whether [`Counter::save_budget`] would take a budget.
+    ///
+    /// # Errors
+    /// As there, as far as memory knows.
+    pub fn check_budget(&self, budget: &Budget) -> Result<(), StoreError> {
+        if budget.limit.get() < 0 {
+            return Err(StoreError::Invalid("a limit is not negative".to_owned()));
+        }
+        match self.directory.account(budget.account).filter(|account| account.ended.is_none()) {
+            Some(_) => Ok(()),
+            None => Err(StoreError::Invalid(format!("there is no account {}", budget.account))),
+        }
     }
 
     /// Deletes a budget: the account is not limited by it any more.
@@ -209,7 +245,11 @@ impl Counter {
         Ok(standing)
     }
 
-    fn new_account(
+    /// What [`Counter::create`] would make.
+    ///
+    /// # Errors
+    /// As there, as far as memory knows.
+    pub fn proposed(
         &self,
         level: Level,
         parent: Option<Id>,
@@ -219,6 +259,10 @@ impl Counter {
         check_name(name)?;
         self.check_plan(&terms)?;
         self.directory.check_parent(level, parent)?;
+        let others = Wanted { name: Some(name), parent, ..Wanted::of(level) };
+        if self.directory.page(&others).iter().any(|one| one.parent == parent) {
+            return Err(StoreError::Exists);
+        }
         let name = name.to_owned();
         Ok(Account { id: 0, level, parent, name, version: 0, terms, created: unix_ms(), ended: None })
     }
@@ -231,7 +275,10 @@ impl Counter {
     }
 
     /// An account that has not ended, if it still has that version.
-    fn living(&self, id: Id, version: i64) -> Result<Account, StoreError> {
+    ///
+    /// # Errors
+    /// When there is none, or it has another.
+    pub fn living(&self, id: Id, version: i64) -> Result<Account, StoreError> {
         let account = self.directory.account(id).filter(|account| account.ended.is_none());
         let account = account.ok_or(StoreError::NotFound)?;
         if account.version == version { Ok(account) } else { Err(StoreError::Conflict) }

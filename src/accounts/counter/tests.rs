@@ -90,7 +90,7 @@ async fn exactly_what_there_is_is_served_and_a_restart_knows_it() {
         match one.await.unwrap() {
             Ok(one) => held.push(one),
             Err(refused) => {
-                assert!(matches!(refused, Refused::Over(over, Level::Key) if over.budget == limit.id))
+                assert!(matches!(refused, Refused::Over(over, Level::Key) if over.budget == limit.id));
             }
         }
     }

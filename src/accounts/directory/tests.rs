@@ -96,3 +96,26 @@ fn a_level_is_above_its_children() {
     }
     assert_eq!(directory.check_parent(Level::Key, Some(9)), Err(StoreError::NotFound));
 }
+
+/// Every key of a hundred thousand is found once, page by page.
+#[test]
+fn a_hundred_thousand_keys_are_paged_without_gaps() {
+    const KEYS: i64 = 100_000;
+    let customer = account(1, Level::Customer, None, Terms::default());
+    let keys = (2..2 + KEYS).map(|id| account(id, Level::Key, Some(1), Terms::default()));
+    let accounts = std::iter::once(customer).chain(keys).collect();
+    let directory = Directory::new(Snapshot { accounts, ..Snapshot::default() });
+    let (mut seen, mut after) = (0, 0);
+    loop {
+        let wanted = Wanted { parent: Some(1), after, limit: 10_000, ..Wanted::of(Level::Key) };
+        let page = directory.page(&wanted);
+        assert!(page.is_sorted_by_key(|one| one.id) && page.iter().all(|one| one.id > after));
+        seen += page.len();
+        let Some(last) = page.last() else { break };
+        after = last.id;
+    }
+    assert_eq!(seen, 100_000);
+    let named = Wanted { name: Some("a77777"), ..Wanted::of(Level::Key) };
+    assert_eq!(directory.page(&named).iter().map(|one| one.id).collect::<Vec<_>>(), [77_777]);
+    assert!(directory.page(&Wanted { name: Some("a7777%"), ..named }).is_empty());
+}

@@ -50,6 +50,10 @@ impl Error {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", "upstream_timeout", message)
                     .retry(None)
             }
+            Failure::OutOfTime => {
+                let message = "the deadline of this request has passed";
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", "upstream_timeout", message)
+            }
             Failure::Truncated => {
                 Self::protocol("the provider's answer broke off before its end").retry(None)
             }
@@ -171,6 +175,7 @@ mod tests {
             Failure::NotFound,
             Failure::Protocol { detail: "x" },
             Failure::ShuttingDown,
+            Failure::OutOfTime,
         ];
         for failure in failures {
             let error = Error::from_failure(&failure, Expose::Full);

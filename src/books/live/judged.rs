@@ -25,15 +25,26 @@ impl Live {
             state.deviation.sum += score - like_its_model;
             state.disliked.judged(score, like_its_model)
         };
-        let changed = self.judgements.record(class, score, expected);
+        let changed = self.judgements.record(class, score, expected, prior);
         changed.then_some(Drift::ModelChanged).or(worse.then_some(Drift::Worse))
+    }
+
+    /// A result of this endpoint's model in a test before it was put to use: as
+    /// [`Live::judge`], but without a say in whether the model has changed.
+    pub fn evaluate(&self, class: u8, score: f32, prior: f32) {
+        if score.is_finite() {
+            self.judgements.learn(class, score.clamp(0.0, 1.0), prior);
+        }
     }
 
     /// An answer came at `now` where `demand` was asked for; `defect` says how far
     /// it was of no use in form, from 0 (sound) to 1. Returns what has become clear by
     /// it.
     pub fn inspect(&self, demand: Demand, defect: f64, now: Duration) -> Option<Drift> {
-        self.place.answered(demand, defect, now).then_some(Drift::Unsound(demand))
+        let raised = self.place.answered(demand, defect, now);
+        // What is published for decisions is to be computed anew.
+        drop(self.change());
+        raised.then_some(Drift::Unsound(demand))
     }
 
     /// An answer that was inspected already has turned out worse by `defect`.

@@ -1,19 +1,18 @@
 //! What decisions read of an endpoint: without a lock and without computing.
 //!
 //! Whoever changes the state does not compute what follows from that; it only
-//! says that something has changed. The first decision that finds what is
-//! published too old computes it anew, for all that come after. So a busy
-//! endpoint costs its readers next to nothing, and its writers nothing.
+//! says that something has changed. The first decision that finds what is posted
+//! too old computes it anew, for all that come after. So a busy endpoint costs its
+//! readers next to nothing, and its writers nothing.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-
+use super::board::Board;
 use super::{Live, State, View};
-use crate::books::circuit::{CircuitSettings, Gate};
+use crate::books::circuit::Standing;
 use crate::books::failures::Risk;
 use crate::books::headroom::Headroom;
 use crate::books::keeping::Keeps;
@@ -22,124 +21,99 @@ use crate::books::rest::Rest;
 use crate::books::stats::{Forecast, SIZES, size};
 use crate::request::Demand;
 
-/// What is published may be this old while nothing has changed: within it what
-/// fades fades by less than half a percent.
-const CALM: Duration = Duration::from_millis(250);
-/// And this old when something has: five milliseconds of news are a few answers
-/// of many.
-const BUSY: Duration = Duration::from_millis(5);
-
 /// An endpoint at one moment, for all kinds of requests.
 #[derive(Debug)]
 pub(super) struct Outlook {
-    at: Duration,
-    ttft: [Forecast; SIZES.len() + 1],
-    itl: Forecast,
-    risk: Risk,
-    gate: Gate,
-    rest: Rest,
-    headroom: Headroom,
-    keeps: Keeps,
-    judged: quality::Table,
-    deviation: Count,
-    unusable: [f64; Demand::COUNT],
-}
-
-/// The latest outlook, if it is of any use.
-#[derive(Debug, Default)]
-pub(super) struct Published {
-    outlook: ArcSwapOption<Outlook>,
-    changed: AtomicBool,
-}
-
-impl Outlook {
-    fn serves(&self, now: Duration, changed: bool) -> bool {
-        now.checked_sub(self.at).is_some_and(|age| age < if changed { BUSY } else { CALM })
-    }
-
-    /// Circuits, rests and limits are read as of `now`: they end by themselves.
-    fn view(
-        &self,
-        input_tokens: u32,
-        class: u8,
-        (now, settings): (Duration, &CircuitSettings),
-        in_flight: u32,
-    ) -> View {
-        View {
-            ttft: self.ttft.get(size(u64::from(input_tokens))).copied().unwrap_or(self.itl),
-            itl: self.itl,
-            risk: self.risk,
-            in_flight,
-            circuit: self.gate.circuit(now, settings),
-            resting: self.rest.resting(now),
-            quality: self.judged.of(class, self.deviation),
-            unusable: self.unusable,
-            keeps: self.keeps,
-            left: self.headroom.left(now),
-        }
-    }
+    pub(super) at: Duration,
+    pub(super) ttft: [Forecast; SIZES.len() + 1],
+    pub(super) itl: Forecast,
+    pub(super) risk: Risk,
+    pub(super) standing: Standing,
+    pub(super) rest: Rest,
+    pub(super) headroom: Headroom,
+    pub(super) keeps: Keeps,
+    pub(super) judged: quality::Judged,
+    pub(super) deviation: Count,
+    pub(super) unusable: [f64; Demand::COUNT],
 }
 
 impl Live {
     /// The endpoint at `now`, for a request of `class` with `input_tokens`, as of a
     /// few milliseconds ago: what [`Live::view`] tells exactly. A circuit that has
-    /// opened and a rest that has begun are seen at once.
+    /// opened and a rest that has begun are seen at once, and both end by the clock
+    /// of whoever looks.
     #[must_use]
+    #[inline]
     pub fn glance(&self, input_tokens: u32, class: u8, now: Duration) -> View {
+        let size = size(u64::from(input_tokens));
         let in_flight = self.in_flight.load(Ordering::Relaxed);
-        let at = (now, &self.settings);
-        let published = self.published.outlook.load();
-        let changed = self.published.changed.load(Ordering::Relaxed);
-        match published.as_ref().filter(|outlook| outlook.serves(now, changed)) {
-            Some(outlook) => outlook.view(input_tokens, class, at, in_flight),
-            None => self.look(now).view(input_tokens, class, at, in_flight),
+        match self.board.read((size, class), now, &self.settings, in_flight) {
+            Some(view) => view,
+            None => self.look((size, class), now, in_flight),
         }
     }
 
-    /// The endpoint's cache, likewise.
+    /// The time to the first token to expect for a prompt of another size.
     #[must_use]
-    pub fn keeps(&self) -> Keeps {
-        let published = self.published.outlook.load();
-        published.as_ref().map_or_else(|| self.lock().keeping.keeps(), |outlook| outlook.keeps)
+    pub fn first_token(&self, input_tokens: u32, now: Duration) -> Forecast {
+        self.glance(input_tokens, 0, now).ttft
     }
 
-    /// Computes the outlook and publishes it.
-    fn look(&self, now: Duration) -> Arc<Outlook> {
-        let judged = self.judgements.table();
+    /// What to expect of its prompt cache.
+    #[must_use]
+    pub fn keeps(&self) -> Keeps {
+        self.lock().keeping.keeps()
+    }
+
+    /// Computes the outlook and posts it.
+    #[cold]
+    fn look(&self, (size, class): (usize, u8), now: Duration, in_flight: u32) -> View {
+        let judged = self.judgements.judged();
         let state = self.lock();
-        self.published.changed.store(false, Ordering::Relaxed);
         let (waiting, beginning) = (state.waiting.longest(now), state.beginning.longest(now));
-        let outlook = Arc::new(Outlook {
+        let outlook = Outlook {
             at: now,
             ttft: std::array::from_fn(|size| state.pace.first_token(size, waiting, now)),
             itl: state.pace.next_token(beginning, now),
             risk: state.failures.risk(now),
-            gate: state.gate.clone(),
+            standing: state.gate.standing(),
             rest: state.rest,
             headroom: state.headroom,
             keeps: state.keeping.keeps(),
             judged,
             deviation: state.deviation,
             unusable: self.place.shares(),
-        });
+        };
         // Under the lock, so that no older outlook replaces a newer one.
-        self.published.outlook.store(Some(Arc::clone(&outlook)));
-        outlook
+        self.board.post(&outlook);
+        drop(state);
+        View {
+            ttft: outlook.ttft.get(size).copied().unwrap_or(outlook.itl),
+            itl: outlook.itl,
+            risk: outlook.risk,
+            in_flight,
+            circuit: outlook.standing.circuit(now, &self.settings),
+            resting: outlook.rest.resting(now),
+            quality: outlook.judged.of(class, outlook.deviation),
+            unusable: outlook.unusable,
+            keeps: outlook.keeps,
+            left: outlook.headroom.left(now),
+        }
     }
 }
 
-/// The state, to be changed. When it is let go readers are told: at the latest
-/// after [`BUSY`], or at once where the circuit or a rest is another than before.
+/// The state, to be changed. When it is let go readers are told: a few
+/// milliseconds later, or at once where the circuit or a rest is another than before.
 pub(super) struct Change<'l> {
     state: MutexGuard<'l, State>,
-    published: &'l Published,
-    before: (Gate, Rest),
+    board: &'l Board,
+    before: (Standing, Rest),
 }
 
 impl<'l> Change<'l> {
-    pub(super) fn of(state: MutexGuard<'l, State>, published: &'l Published) -> Self {
-        let before = (state.gate.clone(), state.rest);
-        Change { state, published, before }
+    pub(super) fn of(state: MutexGuard<'l, State>, board: &'l Board) -> Self {
+        let before = (state.gate.standing(), state.rest);
+        Change { state, board, before }
     }
 }
 
@@ -159,24 +133,25 @@ impl DerefMut for Change<'_> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        let (gate, rest) = &self.before;
-        if self.state.gate.stands_as(gate) && self.state.rest == *rest {
-            self.published.changed.store(true, Ordering::Relaxed);
+        if (self.state.gate.standing(), self.state.rest) == self.before {
+            self.board.note_change();
         } else {
-            self.published.outlook.store(None);
+            self.board.clear();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::board::{BUSY, CALM};
     use super::*;
+    use crate::books::CircuitSettings;
     use crate::outcome::{Failure, Sample};
 
     const AT: Duration = Duration::from_secs(100);
 
     fn live() -> Live {
-        Live::new(CircuitSettings::default(), Arc::default(), 1)
+        Live::new(CircuitSettings::default(), std::sync::Arc::default(), 1)
     }
 
     fn slow() -> Sample {

@@ -1,14 +1,22 @@
 //! What an endpoint, its bills and others tell of it.
 
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Live;
 use crate::books::headroom::Allowed;
 use crate::books::pace::Usual;
 use crate::books::published::Figures;
+use crate::books::sketch::{Measured, Times};
 use crate::units::Usage;
 
 impl Live {
+    /// The commonest failure of late, as its label.
+    #[must_use]
+    pub fn commonest_failure(&self) -> Option<&'static str> {
+        self.lock().failures.commonest()
+    }
+
     /// An answer was billed as `usage`, and this endpoint had lately read `share`
     /// of its prompt (0..1).
     pub fn learn_kept(&self, share: f64, usage: &Usage) {
@@ -18,6 +26,16 @@ impl Live {
     /// An answer that came at `now` said what the limits leave.
     pub fn told_headroom(&self, allowed: Allowed, now: Duration) {
         self.change().headroom.told(allowed, now);
+    }
+
+    /// How long answers took in the last minutes.
+    #[must_use]
+    pub fn measured(&self, now: Duration) -> Measured {
+        self.times().measured(now)
+    }
+
+    pub(super) fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What somebody published about this endpoint, over some time that ended `age`

@@ -41,7 +41,10 @@ pub(super) fn build(name: &str, raw: &raw::Provider, path: &Path, check: &mut Ch
             variables.insert("region".to_owned(), region.clone());
         }
         let base_url = base_url(name, raw, &variables, path, check);
-        let auth = auth(raw, dialect, variables.get("region").map(String::as_str), path, check);
+        // AWS's hosts have the region in them, for which it is signed.
+        let region_of = |name: &str| variables.get(name).map(String::as_str);
+        let signed_for = region_of("region").or_else(|| region_of("aws_region"));
+        let auth = auth(raw, dialect, signed_for, path, check);
         let sends_key = keys.iter().any(|(_, key)| key.is_some()) && auth != Auth::None;
         plain_text(&base_url, sends_key, path, check);
         let reach = reach(raw, &variables, path, check);
@@ -190,6 +193,7 @@ fn auth(
 ) -> Auth {
     let has_key = raw.key.is_some() || !raw.keys.is_empty();
     let usual = match (has_key, dialect) {
+        (false, _) if raw.aws.is_some() => AuthKind::SigV4,
         (false, _) => AuthKind::None,
         (true, Dialect::Anthropic | Dialect::Gemini) => AuthKind::Header,
         (true, Dialect::OpenAi | Dialect::Bedrock) => AuthKind::Bearer,

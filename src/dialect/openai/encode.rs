@@ -72,12 +72,15 @@ pub(super) fn encode_as(
     Ok(Encoded { path: "/chat/completions".to_owned(), body: pieces(&request.body, edits), warnings })
 }
 
+/// Positions of members, and warnings.
+type Refused = (Vec<usize>, Vec<String>);
+
 /// Positions of the members that the model refuses, and warnings of those that
 /// would have changed something.
 ///
 /// # Errors
 /// When the caller would miss what was asked for.
-fn refused(request: &ChatRequest, family: &Family) -> Result<(Vec<usize>, Vec<String>), Failure> {
+fn refused(request: &ChatRequest, family: &Family) -> Result<Refused, Failure> {
     let text = |span: &std::ops::Range<usize>| {
         let bytes = request.body.get(span.clone()).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default().trim_matches('"')

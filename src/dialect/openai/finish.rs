@@ -70,6 +70,19 @@ pub(super) fn understand(word: &str) -> Result<FinishReason, Failure> {
     }
 }
 
+/// The same of an answer of which it is known whether it called tools: one that
+/// did, and ended with a word that only its provider has, ended in order to. Who
+/// says OpenAI's `stop` is believed: OpenAI says it too where a call was forced.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn of(word: &str, called: bool) -> Result<FinishReason, Failure> {
+    match understand(word)? {
+        FinishReason::Stop if called && canonical(word).is_none() => Ok(FinishReason::ToolCalls),
+        reason => Ok(reason),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +95,14 @@ mod tests {
         assert_eq!(understand("model_length"), Ok(FinishReason::Length));
         assert_eq!(understand("MAX_TOKENS"), Ok(FinishReason::Length));
         assert_eq!(understand("brand_new"), Ok(FinishReason::Stop));
+    }
+
+    #[test]
+    fn who_called_tools_ended_to_call_them() {
+        assert_eq!(of("eos", true), Ok(FinishReason::ToolCalls));
+        assert_eq!(of("eos", false), Ok(FinishReason::Stop));
+        assert_eq!(of("stop", true), Ok(FinishReason::Stop));
+        assert_eq!(of("max_tokens", true), Ok(FinishReason::Length));
     }
 
     #[test]

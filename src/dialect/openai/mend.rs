@@ -9,6 +9,10 @@ use super::{failure, finish, hide};
 use crate::dialect::Style;
 use crate::outcome::{Failure, FinishReason};
 
+/// Members that all chunks have: one without choices and with these alone says
+/// nothing, and there are clients that look for its first choice.
+const SHARED: [&str; 6] = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
+
 /// What a chunk became.
 #[derive(Debug, Default)]
 pub(super) struct Mended {
@@ -56,7 +60,8 @@ pub(super) fn mend(
     let mut mended = Mended { usage, ..Mended::default() };
     if choices.is_empty() {
         // What comes without choices when all is said has nothing to add but usage.
-        let says = !style.hides_upstream() && !state.is_complete();
+        let adds = chunk.keys().any(|name| !SHARED.contains(&name.as_str()));
+        let says = adds && !style.hides_upstream() && !state.is_complete();
         let wanted = mended.usage.is_some() || says;
         mended.held = wanted.then_some(chunk);
         return Ok(Some(mended));
@@ -128,7 +133,8 @@ fn sort_out(
         let carried = delta::carried(&delta);
         mended.carried.content |= carried.content;
         mended.carried.text += carried.text;
-        let end = reason.as_deref().map(|reason| ending(reason, &mut choice)).transpose()?;
+        let called = known.calls.len() > 0;
+        let end = reason.as_deref().map(|reason| ending(reason, called, &mut choice)).transpose()?;
         choice.retain(|name, value| name == "logprobs" || !value.is_null());
         let extras = choice.values().any(|value| !value.is_null());
         if !is_blank(&delta) || extras && end.is_none() {
@@ -147,9 +153,9 @@ fn sort_out(
 /// A finish reason, and the members that belong to it.
 type Ending = (FinishReason, Map<String, Value>);
 
-/// How a choice ends.
-fn ending(reason: &str, choice: &mut Map<String, Value>) -> Result<Ending, Failure> {
-    let understood = finish::understand(reason)?;
+/// How a choice ends, which has called tools or not.
+fn ending(reason: &str, called: bool, choice: &mut Map<String, Value>) -> Result<Ending, Failure> {
+    let understood = finish::of(reason, called)?;
     let mut members = Map::new();
     for name in ["stop_reason", "native_finish_reason"] {
         if let Some(value) = choice.shift_remove(name) {

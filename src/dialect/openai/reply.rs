@@ -146,7 +146,7 @@ fn mend_choice(choice: &mut Value, position: usize) -> Result<(), Failure> {
     }
     let given = choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned);
     let reason = match &given {
-        Some(word) => finish::understand(word)?,
+        Some(word) => finish::of(word, called)?,
         None if called => FinishReason::ToolCalls,
         None => FinishReason::Stop,
     };

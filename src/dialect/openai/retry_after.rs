@@ -17,28 +17,14 @@ pub(super) fn wait(headers: &HeaderMap, body: &Value) -> Option<Duration> {
     let milliseconds = text("retry-after-ms").and_then(|text| seconds(text).map(|wait| wait / 1000));
     milliseconds
         .or_else(|| text("retry-after").and_then(|wait| seconds(wait).or_else(|| until(wait, text("date")))))
-        .or_else(|| limits(headers, text("date"), Unsaid::Hit))
+        .or_else(|| limits(headers, text("date")))
         .or_else(|| in_body(body))
         .map(|wait| wait.min(LONGEST))
 }
 
-/// Until when a limit is used up, as the headers of a good answer tell: nothing
-/// remains of it, and it says when that changes.
-pub(in crate::dialect) fn used_up(headers: &HeaderMap) -> Option<Duration> {
-    let date = headers.get("date").and_then(|value| value.to_str().ok());
-    limits(headers, date, Unsaid::NotHit).filter(|wait| !wait.is_zero()).map(|wait| wait.min(LONGEST))
-}
-
-/// What a limit is taken for that does not say how much remains of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unsaid {
-    Hit,
-    NotHit,
-}
-
 /// `x-ratelimit-reset-requests` and its kin. A limit of which something remains
 /// is not the one that was hit.
-fn limits(headers: &HeaderMap, date: Option<&str>, unsaid: Unsaid) -> Option<Duration> {
+fn limits(headers: &HeaderMap, date: Option<&str>) -> Option<Duration> {
     let resets = headers.iter().filter_map(|(name, value)| {
         let (before, after) = name.as_str().split_once("ratelimit-")?;
         let which = after.strip_prefix("reset").or_else(|| after.strip_suffix("-reset"))?;
@@ -48,7 +34,7 @@ fn limits(headers: &HeaderMap, date: Option<&str>, unsaid: Unsaid) -> Option<Dur
         };
         let left = headers.get(remaining).and_then(|left| left.to_str().ok());
         let none = |left: &str| left.trim().parse::<f64>().is_ok_and(|left| left <= 0.0);
-        let hit = left.map_or(unsaid == Unsaid::Hit, none);
+        let hit = left.is_none_or(none);
         let text = value.to_str().ok()?.trim();
         let wait = duration(text).or_else(|| until(text, date))?;
         hit.then_some(wait)
@@ -219,20 +205,5 @@ mod tests {
             let read = duration(&text).unwrap();
             prop_assert!(read.abs_diff(expected) < Duration::from_micros(1));
         }
-    }
-
-    #[test]
-    fn a_good_answer_tells_when_nothing_remains() {
-        let headers = |remaining: &str| {
-            let mut map = HeaderMap::new();
-            map.insert("x-ratelimit-remaining-requests", remaining.parse().unwrap());
-            map.insert("x-ratelimit-reset-requests", "8s".parse().unwrap());
-            map.insert("x-ratelimit-reset-tokens", "1h".parse().unwrap());
-            map
-        };
-        assert_eq!(used_up(&headers("0")), Some(Duration::from_secs(8)));
-        assert_eq!(used_up(&headers("1")), None);
-        assert_eq!(used_up(&headers("many")), None);
-        assert_eq!(used_up(&HeaderMap::new()), None);
     }
 }

@@ -63,6 +63,16 @@ impl Flowing {
         complete
     }
 
+    /// Whether the caller's time is over and the answer has not come to its end.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        !self.finished && self.ticket.due().is_some_and(|due| due <= now)
+    }
+
+    /// `at`, or when the caller's time is over if that is earlier.
+    pub(super) fn until(&self, at: Instant) -> Instant {
+        self.ticket.due().map_or(at, |due| due.min(at))
+    }
+
     /// Whether the finish reason has come since this was last asked.
     pub(super) fn has_just_finished(&mut self) -> bool {
         let finished = !self.upstream.ended && self.upstream.decoder.watch().finish.is_some();

@@ -108,7 +108,9 @@ impl Learner {
         if found.is_empty() {
             found.push(Signal::Sound);
         }
-        found.iter().for_each(|signal| self.count(*signal));
+        for signal in &found {
+            self.count(*signal);
+        }
         let defect = found.iter().map(|signal| signal.defect()).fold(0.0, f64::max);
         let drift = fleet.member(endpoint).live.inspect(asked.demand, defect, ended);
         let offered = fleet.catalog.endpoint(endpoint);

@@ -1,6 +1,6 @@
 //! The constraints that an endpoint must keep to be a candidate.
 
-use super::{Ask, Facts, Offer};
+use super::{Ask, Offer};
 use crate::books::{Forecast, View};
 use crate::catalog::{Capabilities, Endpoint};
 use crate::market::lateness::missed;
@@ -97,11 +97,11 @@ pub(super) fn good_enough(
     ask: &Ask<'_>,
     limits: &Limits,
     offer: &Offer<'_>,
-    facts: &Facts,
+    quality: f64,
 ) -> Result<(), Reject> {
-    if let Some(least) = limits.quality.filter(|least| facts.quality < *least) {
+    if let Some(least) = limits.quality.filter(|least| quality < *least) {
         let judgements = f64::from(offer.view.quality.judgements());
-        return Err(Reject::MinQuality { quality: facts.quality, judgements, least });
+        return Err(Reject::MinQuality { quality, judgements, least });
     }
     let ttft = &offer.view.ttft;
     if ttft.samples < MEASURED {
@@ -114,7 +114,7 @@ pub(super) fn good_enough(
         }
     }
     if let Some(deadline) = ask.deadline {
-        let probability = missed(ttft, &offer.view.itl, facts.output_tokens, deadline.as_secs_f64());
+        let probability = missed(ttft, &offer.view.itl, offer.output_tokens, deadline.as_secs_f64());
         if probability > MISSED {
             return Err(Reject::Deadline { probability });
         }

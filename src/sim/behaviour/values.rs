@@ -111,6 +111,7 @@ pub(super) fn retry_after(text: &str) -> Option<RetryAfter> {
         "date" => RetryAfter::Date(number),
         "ms" => RetryAfter::Millis(number),
         "reset" => RetryAfter::Reset(number),
+        "none-left" => RetryAfter::NoneLeft(number),
         _ => return None,
     })
 }

@@ -128,6 +128,10 @@ fn retry_lines(text: &mut String, retry_after: Option<RetryAfter>) {
             let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
             line(text, format_args!("retry-after: {date}"));
         }
+        Some(RetryAfter::NoneLeft(seconds)) => {
+            text.push_str("x-ratelimit-remaining-requests: 0\r\n");
+            line(text, format_args!("x-ratelimit-reset-requests: {seconds}s"));
+        }
         Some(RetryAfter::Reset(seconds)) => {
             line(text, format_args!("x-ratelimit-reset-requests: {}m{}s", seconds / 60, seconds % 60));
         }

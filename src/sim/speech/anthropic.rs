@@ -295,9 +295,10 @@ fn ending(tale: &Tale, behaviour: &Behaviour) -> Value {
     })
 }
 
-/// The usage stated when `output` tokens are said; `None` when none is.
+/// The usage stated when `output` tokens are said, what was cached apart from the
+/// rest of the prompt; `None` when none is.
 fn usage(tale: &Tale, behaviour: &Behaviour, output: u64) -> Option<Value> {
-    let Consumed { prompt_tokens, reasoning_tokens, .. } = tale.consumed;
+    let Consumed { prompt_tokens, reasoning_tokens, cached_tokens, .. } = tale.consumed;
     let figure = |honest: u64| match behaviour.usage {
         Statement::Honest | Statement::Missing | Statement::Null => json!(honest),
         Statement::Negative => json!(-1),
@@ -309,9 +310,9 @@ fn usage(tale: &Tale, behaviour: &Behaviour, output: u64) -> Option<Value> {
         Statement::Missing => None,
         Statement::Null => Some(Value::Null),
         _ => Some(json!({
-            "input_tokens": figure(prompt_tokens),
+            "input_tokens": figure(prompt_tokens - cached_tokens.min(prompt_tokens)),
             "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
+            "cache_read_input_tokens": cached_tokens,
             "output_tokens": figure(output),
             "output_tokens_details": {"thinking_tokens": reasoning_tokens.min(output)},
         })),

@@ -302,8 +302,9 @@ fn ending(tale: &Tale, behaviour: &Behaviour) -> Value {
     })
 }
 
+/// The usage stated; what was cached is apart from the rest of the prompt.
 fn usage(tale: &Tale, behaviour: &Behaviour) -> Value {
-    let Consumed { prompt_tokens, completion_tokens, .. } = tale.consumed;
+    let Consumed { prompt_tokens, completion_tokens, cached_tokens, .. } = tale.consumed;
     let figure = |honest: u64| match behaviour.usage {
         Statement::Honest | Statement::Missing | Statement::Null => json!(honest),
         Statement::Negative => json!(-1),
@@ -313,7 +314,9 @@ fn usage(tale: &Tale, behaviour: &Behaviour) -> Value {
     };
     match behaviour.usage {
         Statement::Missing | Statement::Null => Value::Null,
-        _ => json!({"inputTokens": figure(prompt_tokens), "outputTokens": figure(completion_tokens),
-            "totalTokens": figure(prompt_tokens + completion_tokens), "cacheReadInputTokens": 0, "cacheWriteInputTokens": 0}),
+        _ => {
+            json!({"inputTokens": figure(prompt_tokens - cached_tokens.min(prompt_tokens)), "outputTokens": figure(completion_tokens),
+            "totalTokens": figure(prompt_tokens + completion_tokens), "cacheReadInputTokens": cached_tokens, "cacheWriteInputTokens": 0})
+        }
     }
 }

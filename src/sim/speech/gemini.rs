@@ -90,8 +90,8 @@ impl Speech for Gemini {
     }
 
     fn events(&self, ask: &Ask, tale: &Tale, behaviour: &Behaviour) -> Vec<Event> {
-        let mut writer = Writer { ask, tale, behaviour, said: Consumed::default(), events: Vec::new() };
-        writer.said.prompt_tokens = tale.consumed.prompt_tokens;
+        let said = Consumed { completion_tokens: 0, reasoning_tokens: 0, ..tale.consumed };
+        let mut writer = Writer { ask, tale, behaviour, said, events: Vec::new() };
         if behaviour.has(Quirk::EmptyFirst) {
             writer.push(Vec::new(), Kind::Preamble, 0);
         }
@@ -236,9 +236,10 @@ fn finish(candidate: &mut Value, tale: &Tale, behaviour: &Behaviour) {
     }
 }
 
-/// The usage stated; thoughts are counted apart. `None` when none is.
+/// The usage stated; thoughts are counted apart, what was cached is in the prompt.
+/// `None` when none is.
 fn usage(consumed: &Consumed, behaviour: &Behaviour) -> Option<Value> {
-    let Consumed { prompt_tokens, completion_tokens, reasoning_tokens, .. } = *consumed;
+    let Consumed { prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens } = *consumed;
     let figure = |honest: u64| match behaviour.usage {
         Statement::Honest | Statement::Missing | Statement::Null => json!(honest),
         Statement::Negative => json!(-1),
@@ -251,6 +252,7 @@ fn usage(consumed: &Consumed, behaviour: &Behaviour) -> Option<Value> {
         Statement::Null => Some(Value::Null),
         _ => Some(json!({
             "promptTokenCount": figure(prompt_tokens),
+            "cachedContentTokenCount": cached_tokens,
             "candidatesTokenCount": figure(completion_tokens.saturating_sub(reasoning_tokens)),
             "thoughtsTokenCount": reasoning_tokens,
             "totalTokenCount": figure(prompt_tokens + completion_tokens),

@@ -8,6 +8,7 @@ use super::super::{Answers, Line, StoreError, Write, Written};
 use super::change::{cached, changed};
 use super::ledger::{Sums, append};
 use super::names::{Documents, json};
+use super::prune::prune;
 use super::told;
 
 /// Applies a batch. An error leaves everything as it was.
@@ -82,6 +83,9 @@ fn apply(
                 }
             }
             Write::Grant { line, granted } => grant(connection, *line, granted.get())?,
+            Write::Prune { before, most } => {
+                answer = Ok(Written::Deleted(prune(connection, *before, *most)?));
+            }
             Write::Change(change) => answer = changed(connection, change)?,
         }
         answers.push(answer);

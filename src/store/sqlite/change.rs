@@ -152,7 +152,7 @@ fn save_budget(connection: &Connection, budget: &Budget) -> Answer {
 fn audit(connection: &Connection, change: &Change, written: Written) -> Result<(), StoreError> {
     let id = match written {
         Written::Row(id, _) => Some(id),
-        Written::Done => None,
+        Written::Done | Written::Deleted(_) => None,
     };
     let (action, body) = match &change.row {
         Row::Account(account, digests) => {

@@ -20,9 +20,9 @@ pub(super) struct Sums {
 const INSERT: &str = "INSERT INTO ledger (request, attempt, kind, at, organisation, customer, key, key_name, route,
     provider, model, plan, rates, input, cached_input, cache_write_5m, cache_write_1h, output, reasoning,
     audio_input, audio_output, image_input, requests, tool_calls, estimated, cost, charged, free, billed, result,
-    stream, lines)
+    stream, lines, end_user, tags)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-    ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)
+    ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)
     ON CONFLICT (request, attempt) DO NOTHING";
 
 /// A count as SQLite stores it; none is that large.
@@ -88,6 +88,8 @@ pub(super) fn append(
         entry.result,
         entry.stream,
         lines,
+        entry.end_user,
+        entry.tags,
     ];
     let mut insert = connection.prepare_cached(INSERT).map_err(|error| told(&error))?;
     if insert.execute(values).map_err(|error| told(&error))? == 1 {

@@ -32,6 +32,21 @@ pub struct Found {
     pub entry: Entry,
 }
 
+/// A change that an operator made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    /// Grows with every change.
+    pub id: i64,
+    /// When (milliseconds since 1970).
+    pub at: u64,
+    /// Who.
+    pub actor: String,
+    /// What kind of thing was changed.
+    pub action: String,
+    /// What it is now, as JSON.
+    pub body: String,
+}
+
 impl Reader {
     /// Opens a file that exists.
     ///
@@ -129,6 +144,22 @@ impl Reader {
     pub fn page(&self, after: i64, limit: u32) -> Result<Vec<Found>, StoreError> {
         let sql = format!("{RECORDS} WHERE l.id > ?1 ORDER BY l.id LIMIT ?2");
         self.records(&sql, params![after, limit])
+    }
+
+    /// What operators changed before number `before`, newest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<Audited>, StoreError> {
+        let sql = "SELECT id, at, actor, action, body FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| told(&error))?;
+        let rows = statement
+            .query_map(params![before.unwrap_or(i64::MAX), limit], |row| {
+                let (id, at) = (row.get(0)?, number(row, 1)?);
+                Ok(Audited { id, at, actor: row.get(2)?, action: row.get(3)?, body: row.get(4)? })
+            })
+            .map_err(|error| told(&error))?;
+        rows.collect::<Result<_, _>>().map_err(|error| told(&error))
     }
 
     fn records(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Found>, StoreError> {
@@ -249,6 +280,8 @@ fn record(row: &Row<'_>) -> Result<Found, StoreError> {
             billed: row.get("billed")?,
             result: row.get("result")?,
             stream: row.get("stream")?,
+            end_user: row.get("end_user")?,
+            tags: row.get("tags")?,
             lines: Arc::from([]),
             allowance: None,
         };

@@ -10,7 +10,7 @@ use super::told;
 
 /// One script per version, applied in order; what has been released is never
 /// changed.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 const V1: &str = "
 CREATE TABLE accounts (
@@ -74,6 +74,19 @@ CREATE TABLE heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), beats INTEGER NOT
 INSERT INTO heartbeat VALUES (1, 0);
 ";
 
+const V2: &str = "
+ALTER TABLE ledger ADD COLUMN end_user TEXT;
+ALTER TABLE ledger ADD COLUMN tags TEXT;
+-- What deleted records had counted, so that the rest can still be proved.
+CREATE TABLE deleted (
+    id INTEGER PRIMARY KEY CHECK (id = 1), attempts INTEGER NOT NULL, cost INTEGER NOT NULL, revenue INTEGER NOT NULL
+);
+INSERT INTO deleted VALUES (1, 0, 0, 0);
+CREATE TABLE deleted_spend (
+    budget INTEGER NOT NULL, start INTEGER NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (budget, start)
+) WITHOUT ROWID;
+";
+
 /// Sets the connection up and applies what migrations are missing.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
@@ -93,4 +106,10 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| told(&error))
+}
+
+/// The schema as it was first released.
+#[cfg(test)]
+pub(super) fn first(connection: &Connection) {
+    connection.execute_batch(&format!("{V1} PRAGMA user_version = 1;")).unwrap();
 }

@@ -44,6 +44,8 @@ fn entry(request: u128, budgets: &[i64]) -> Entry {
         billed: true,
         result: "ok".to_owned(),
         stream: false,
+        end_user: Some("0123456789abcdef".into()),
+        tags: Some(r#"{"team":"a"}"#.into()),
         lines: budgets.iter().map(|budget| Line { budget: *budget, start: 0 }).collect(),
         allowance: None,
     }
@@ -217,6 +219,69 @@ fn what_ends_in_the_same_batch_was_never_open() {
     assert_eq!((verified.records, verified.open, verified.wrong), (2, 0, 0));
 }
 
+/// What is kept and what is gone add up, whenever it is deleted.
+#[test]
+fn old_records_go_a_few_at_a_time_and_sums_stay() {
+    let (_folder, mut database) = opened();
+    let budget = Budget {
+        id: 0,
+        account: 1,
+        version: 0,
+        limit: NanoUsd::new(1_000_000_000),
+        window: Window::Total,
+        mode: Mode::Strict,
+        shadow: false,
+    };
+    done(
+        &mut database,
+        &[
+            change(Row::Account(account(Level::Customer, None, "acme"), None)),
+            change(Row::Budget(budget)),
+            grant(1, 1_000_000),
+        ],
+    );
+    let writes: Vec<Write> = (1..=25_u64)
+        .map(|number| {
+            let mut entry = entry(number.into(), &[1]);
+            entry.at = DAY + number;
+            entry.price(Usage { output: number, ..Usage::default() }, NanoUsd::ZERO);
+            Write::Settle(Box::new(entry))
+        })
+        .collect();
+    done(&mut database, &writes);
+    let reader = database.reader().unwrap();
+    let usage = reader.usage(&UsageFilter::default(), Group::Nothing).unwrap();
+    let standing = reader.standing(Line { budget: 1, start: 0 }).unwrap();
+    assert_eq!(standing.settled, NanoUsd::new(325 * 2_000));
+    for deleted in [10, 10, 0, 0] {
+        let prune = Write::Prune { before: DAY + 21, most: 10 };
+        assert_eq!(database.commit(&[prune]).unwrap(), [Ok(Written::Deleted(deleted))]);
+        let verified = reader.verify().unwrap();
+        assert_eq!(verified.wrong, 0, "{verified:?}");
+        assert_eq!(reader.usage(&UsageFilter::default(), Group::Nothing).unwrap(), usage);
+        assert_eq!(reader.standing(Line { budget: 1, start: 0 }).unwrap(), standing);
+    }
+    let kept: Vec<u64> = reader.page(0, 100).unwrap().iter().map(|found| found.entry.at - DAY).collect();
+    assert_eq!(kept, [21, 22, 23, 24, 25]);
+    database.connection.execute("UPDATE deleted SET cost = cost + 1", []).unwrap();
+    assert_ne!(reader.verify().unwrap().wrong, 0, "what was deleted is part of the proof");
+}
+
+/// A file of the version before is brought up to date, with all that is in it.
+#[test]
+fn an_older_file_becomes_a_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("merit.db");
+    let old = Connection::open(&file).unwrap();
+    schema::first(&old);
+    old.execute("INSERT INTO accounts VALUES (1, 1, NULL, 'acme', 1, 0, NULL, '{}')", []).unwrap();
+    drop(old);
+    let mut database = Sqlite::open(&file).unwrap();
+    assert_eq!(database.recover().unwrap().accounts.len(), 1);
+    done(&mut database, &[settled(1, 1, &[])]);
+    assert_eq!(database.reader().unwrap().verify().unwrap().wrong, 0);
+}
+
 #[test]
 fn verification_finds_what_was_tampered_with() {
     for (tamper, told) in [
@@ -268,7 +333,7 @@ fn one_process_writes_and_a_later_schema_is_refused() {
     assert_eq!(mode & 0o777, 0o600);
     database.connection.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
-    assert_eq!(Sqlite::open(&path).unwrap_err(), StoreError::Newer { found: 99, known: 1 });
+    assert_eq!(Sqlite::open(&path).unwrap_err(), StoreError::Newer { found: 99, known: 2 });
 }
 
 proptest! {

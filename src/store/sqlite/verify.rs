@@ -73,6 +73,7 @@ fn look(reader: &Reader) -> Result<Verified, StoreError> {
         }
     }
     let connection = reader.connection();
+    deleted(reader, &mut whole, &mut spent)?;
     let open: i64 = connection
         .query_row("SELECT COUNT(*) FROM open", [], |row| row.get(0))
         .map_err(|error| told(&error))?;
@@ -80,6 +81,33 @@ fn look(reader: &Reader) -> Result<Verified, StoreError> {
     sums(reader, whole, &mut verified)?;
     standings(reader, &spent, &mut verified)?;
     Ok(verified)
+}
+
+/// Adds what deleted records had counted.
+fn deleted(
+    reader: &Reader,
+    whole: &mut [i128; 3],
+    spent: &mut HashMap<Line, i128>,
+) -> Result<(), StoreError> {
+    let connection = reader.connection();
+    let sums: [i64; 3] = connection
+        .query_row("SELECT attempts, cost, revenue FROM deleted", [], |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?])
+        })
+        .map_err(|error| told(&error))?;
+    for (sum, more) in whole.iter_mut().zip(sums) {
+        *sum += i128::from(more);
+    }
+    let sql = "SELECT budget, start, amount FROM deleted_spend";
+    let mut statement = connection.prepare(sql).map_err(|error| told(&error))?;
+    let mut rows = statement.query([]).map_err(|error| told(&error))?;
+    while let Some(row) = rows.next().map_err(|error| told(&error))? {
+        let read = || -> rusqlite::Result<(i64, i64, i64)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
+        let (budget, start, amount) = read().map_err(|error| told(&error))?;
+        let line = Line { budget, start: u64::try_from(start).unwrap_or(0) };
+        *spent.entry(line).or_default() += i128::from(amount);
+    }
+    Ok(())
 }
 
 fn record(entry: &Entry, verified: &mut Verified) {
@@ -97,7 +125,7 @@ fn record(entry: &Entry, verified: &mut Verified) {
     }
 }
 
-/// Rollups are the ledger, added up, as long as no record has been deleted.
+/// Rollups are the ledger, added up, with what was deleted of it.
 fn sums(reader: &Reader, whole: [i128; 3], verified: &mut Verified) -> Result<(), StoreError> {
     let sql = "SELECT COALESCE(SUM(attempts), 0), COALESCE(SUM(cost), 0), COALESCE(SUM(revenue), 0)
         FROM rollups WHERE grain = ?1";

@@ -1,8 +1,9 @@
 //! The official clients, driven by `tests/sdk`.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Fallible, installed};
 
@@ -17,6 +18,11 @@ pub(crate) enum Client {
     /// AWS's own, with steps of its own too (`tests/sdk/bedrock.py`), given the
     /// base URL as providers have it.
     Bedrock,
+    /// Google's own, with steps of its own too (`tests/sdk/contents.py`), given a
+    /// base URL without a version.
+    Contents,
+    /// `OpenAI`'s, which puts streams together (`tests/sdk/accumulate.py`).
+    Accumulating,
 }
 
 /// What a client saw, step by step (`tests/sdk/story.py` lists the steps).
@@ -34,19 +40,43 @@ impl Client {
             Client::Python => python("story.py")?,
             Client::Messages => python("messages.py")?,
             Client::Bedrock => python("bedrock.py")?,
+            Client::Contents => python("contents.py")?,
+            Client::Accumulating => python("accumulate.py")?,
             Client::Node => {
                 let mut command = Command::new("node");
                 command.arg(installed::node_story()?);
                 command
             }
         };
-        let output = command.args([base_url, key, model]).output()?;
-        let printed: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            format!("{self:?} printed no result ({error}), {}: {errors}", output.status)
-        })?;
-        Ok(Seen(printed))
+        printed(&command.args([base_url, key, model]).output()?)
     }
+}
+
+/// The `authorization` with which AWS's own client signs a request for Bedrock that
+/// was sent to `url` with these headers.
+pub(crate) fn signed_by_aws(
+    url: &str,
+    secret: &str,
+    region: &str,
+    headers: &Value,
+    body: &str,
+) -> Fallible<String> {
+    let mut command = python("sigv4.py")?;
+    command.args([url, secret, region]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let sent = json!({ "headers": headers, "body": body }).to_string();
+    child.stdin.take().ok_or("no standard input")?.write_all(sent.as_bytes())?;
+    let seen = printed(&child.wait_with_output()?)?;
+    let signed = seen.step("signed")?.get("authorization").and_then(Value::as_str);
+    Ok(signed.ok_or("it signed nothing")?.to_owned())
+}
+
+fn printed(output: &Output) -> Fallible<Seen> {
+    let printed: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("the client printed no result ({error}), {}: {errors}", output.status)
+    })?;
+    Ok(Seen(printed))
 }
 
 fn python(script: &str) -> Fallible<Command> {

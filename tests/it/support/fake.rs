@@ -26,6 +26,7 @@ pub(crate) type Said = (u16, String, String);
 type Script = dyn Fn(&Asked, usize) -> Said + Send + Sync;
 
 /// A running one; it stops when it is dropped.
+#[derive(Debug)]
 pub(crate) struct Fake {
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,

@@ -103,7 +103,10 @@ fn other_spellings_are_understood() {
         json!([{"function": {"name": "f", "arguments": {"a": 1}}}]);
     let reply = mended(&source);
     let choice = &reply["choices"][0];
-    assert_eq!((&choice["finish_reason"], &choice["native_finish_reason"]), (&json!("stop"), &json!("eos")));
+    assert_eq!(
+        (&choice["finish_reason"], &choice["native_finish_reason"]),
+        (&json!("tool_calls"), &json!("eos"))
+    );
     assert_eq!(choice["message"]["reasoning_content"], "hm");
     let call = &choice["message"]["tool_calls"][0];
     assert_eq!(call["function"], json!({"name": "f", "arguments": "{\"a\":1}"}));
