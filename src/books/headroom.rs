@@ -68,6 +68,11 @@ impl Headroom {
         *self = Headroom { allowed, at: now };
     }
 
+    /// Whether the latest answer said that a limit leaves nothing.
+    pub(super) fn is_used_up(&self) -> bool {
+        [self.allowed.requests, self.allowed.tokens].iter().flatten().any(|one| one.left < 1.0)
+    }
+
     /// What was said last, and when.
     pub(super) fn told_last(&self) -> (Allowed, Duration) {
         (self.allowed, self.at)

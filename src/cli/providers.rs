@@ -160,7 +160,7 @@ mod tests {
             "risk": { "share": 0.015 }, "circuit": { "state": "open" }, "resting": null },
             "credential": { "state": "token", "seconds": 59 }, "capabilities": ["tools", "vision"] });
         let words = line(&endpoint).split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words, "a/m openai known 0.25 s ~50 1.5 % !0.70 open token 59s tools,vision");
+        assert_eq!(words, "a/m openai known 0.25 s - ~50 1.5 % !0.70 open token 59s tools,vision");
         assert_eq!(line(&json!({})).split_whitespace().nth(2), Some("UNKNOWN"));
         let refused = json!({ "credential": { "state": "refused", "why": "key_refused" } });
         assert_eq!(credential(&refused), "NONE: key_refused");

@@ -79,15 +79,7 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
             }
             again(&ticket, step.kind, before, failures.len()).await;
         }
-        let attempted = tokio::select! {
-            attempted = attempt_one(&mut ticket, candidate, probe) => attempted,
-            // The drain deadline: an honest error instead of a dead connection.
-            () = shared.deadline.cancelled() => Err(Failure::ShuttingDown),
-            () = over(due) => Err(Failure::OutOfTime),
-        };
-        if let Err(failure) = &attempted {
-            ticket.abandon(failure);
-        }
+        let attempted = attempt_in_time(&mut ticket, candidate, probe, due).await;
         match attempted {
             Ok(won) => return (ticket, Ok(won)),
             Err(failure) => {
@@ -105,6 +97,27 @@ pub async fn run(mut ticket: Ticket) -> (Ticket, Result<Won, Failure>) {
     }
     let failure = worst(failures).unwrap_or(Failure::Overloaded { retry_after: None });
     (ticket, Err(failure))
+}
+
+/// One attempt, as far as there is time for it: until `due` for the caller, and until
+/// the drain deadline for us, after which an honest error is better than a dead
+/// connection.
+async fn attempt_in_time(
+    ticket: &mut Ticket,
+    candidate: &Candidate,
+    probe: Probe,
+    due: Option<Instant>,
+) -> Result<Won, Failure> {
+    let shared = Arc::clone(&ticket.shared);
+    let attempted = tokio::select! {
+        attempted = attempt_one(ticket, candidate, probe) => attempted,
+        () = shared.deadline.cancelled() => Err(Failure::ShuttingDown),
+        () = over(due) => Err(Failure::OutOfTime),
+    };
+    if let Err(failure) = &attempted {
+        ticket.abandon(failure);
+    }
+    attempted
 }
 
 /// Waits until `due`; for ever where nothing is.

@@ -103,16 +103,24 @@ impl Live {
 }
 
 /// The state, to be changed. When it is let go readers are told: a few
-/// milliseconds later, or at once where the circuit or a rest is another than before.
+/// milliseconds later, or at once where the circuit or a rest is another than before, or a
+/// limit begins or ceases to leave nothing.
 pub(super) struct Change<'l> {
     state: MutexGuard<'l, State>,
     board: &'l Board,
-    before: (Standing, Rest),
+    before: (Standing, Rest, bool),
+}
+
+impl State {
+    /// What readers are told of at once.
+    fn stands(&self) -> (Standing, Rest, bool) {
+        (self.gate.standing(), self.rest, self.headroom.is_used_up())
+    }
 }
 
 impl<'l> Change<'l> {
     pub(super) fn of(state: MutexGuard<'l, State>, board: &'l Board) -> Self {
-        let before = (state.gate.standing(), state.rest);
+        let before = state.stands();
         Change { state, board, before }
     }
 }
@@ -133,7 +141,7 @@ impl DerefMut for Change<'_> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        if (self.state.gate.standing(), self.state.rest) == self.before {
+        if self.state.stands() == self.before {
             self.board.note_change();
         } else {
             self.board.clear();
@@ -146,6 +154,7 @@ mod tests {
     use super::super::board::{BUSY, CALM};
     use super::*;
     use crate::books::CircuitSettings;
+    use crate::books::headroom::{Allowance, Allowed};
     use crate::outcome::{Failure, Sample};
 
     const AT: Duration = Duration::from_secs(100);
@@ -185,5 +194,9 @@ mod tests {
         live.record(&Sample { failure: Some(asked), ..Sample::default() }, AT);
         assert!(live.glance(0, 0, AT).resting.is_some());
         assert!(live.glance(0, 0, AT + Duration::from_millis(120)).resting.is_none());
+        let later = AT + Duration::from_millis(120);
+        let none = Allowance { left: 0.0, most: 0.0, full_in: Duration::from_secs(1) };
+        live.told_headroom(Allowed { requests: Some(none), tokens: None }, later);
+        assert!(live.glance(0, 0, later).left.is_some_and(|left| !left.suffices(1.0)));
     }
 }

@@ -11,12 +11,6 @@ use crate::books::sketch::{Measured, Times};
 use crate::units::Usage;
 
 impl Live {
-    /// The commonest failure of late, as its label.
-    #[must_use]
-    pub fn commonest_failure(&self) -> Option<&'static str> {
-        self.lock().failures.commonest()
-    }
-
     /// An answer was billed as `usage`, and this endpoint had lately read `share`
     /// of its prompt (0..1).
     pub fn learn_kept(&self, share: f64, usage: &Usage) {
@@ -26,6 +20,12 @@ impl Live {
     /// An answer that came at `now` said what the limits leave.
     pub fn told_headroom(&self, allowed: Allowed, now: Duration) {
         self.change().headroom.told(allowed, now);
+    }
+
+    /// The commonest failure of late, as its label.
+    #[must_use]
+    pub fn commonest_failure(&self) -> Option<&'static str> {
+        self.lock().failures.commonest()
     }
 
     /// How long answers took in the last minutes.
