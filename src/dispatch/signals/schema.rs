@@ -1,10 +1,12 @@
 //! Whether JSON is what a JSON Schema says, when both come from outside.
 //!
 //! The schema's library guards against references that turn in circles and
-//! remembers what it has compared. What is added here are limits: nothing is ever
-//! fetched, patterns cannot explode (no look-around, linear time), and a schema
-//! with too many references, which nest where the library calls itself, is left
-//! alone. A schema that cannot be used says nothing about an answer.
+//! remembers what it has compared on the way round. What is added here are limits:
+//! nothing is ever fetched, patterns cannot explode (no look-around, linear time),
+//! and a schema is left alone that has too many references, which nest where the
+//! library calls itself, or whose references come to too many checks when each is
+//! followed: thirty definitions that each name the next one twice are a thousand
+//! million. A schema that cannot be used says nothing about an answer.
 
 use jsonschema::PatternOptions;
 use serde_json::Value;
@@ -12,6 +14,8 @@ use serde_json::Value;
 /// References in one schema: a chain of them nests the checks that deep on every
 /// level of an answer.
 const MOST_REFERENCES: usize = 64;
+/// References that are followed in all, each as often as it is named: a millisecond.
+const MOST_FOLLOWED: usize = 10_000;
 /// Bytes of a compiled pattern.
 const MOST_PATTERN: usize = 256 << 10;
 
@@ -25,6 +29,8 @@ impl Schema {
         if references(schema) > MOST_REFERENCES {
             return None;
         }
+        let mut unfolding = Unfolding { root: schema, under_way: vec!["#"], left: MOST_FOLLOWED };
+        unfolding.follow(schema)?;
         let patterns = PatternOptions::regex().size_limit(MOST_PATTERN).dfa_size_limit(MOST_PATTERN);
         let options = jsonschema::options().offline().with_pattern_options(patterns);
         options.should_validate_formats(false).build(schema).ok().map(Schema)
@@ -33,6 +39,48 @@ impl Schema {
     /// Whether `value` is what the schema says.
     pub(super) fn allows(&self, value: &Value) -> bool {
         self.0.is_valid(value)
+    }
+}
+
+/// A schema being followed through all its references.
+struct Unfolding<'s> {
+    root: &'s Value,
+    /// The references that led here: one that turns back is not followed again.
+    under_way: Vec<&'s str>,
+    left: usize,
+}
+
+impl<'s> Unfolding<'s> {
+    /// Nothing when there is too much of it, or when a reference is no pointer into
+    /// this document, so that nobody knows what it would come to.
+    fn follow(&mut self, schema: &'s Value) -> Option<()> {
+        match schema {
+            Value::Array(items) => items.iter().try_for_each(|item| self.follow(item)),
+            Value::Object(members) => {
+                members.iter().try_for_each(|(name, value)| match (name.as_str(), value) {
+                    ("$ref", Value::String(to)) => self.refer(to),
+                    ("$dynamicRef" | "$recursiveRef", _) => None,
+                    // It would be another document, with pointers of its own.
+                    ("$id", Value::String(_)) if !std::ptr::eq(schema, self.root) => None,
+                    // What they define counts where it is named.
+                    ("$defs" | "definitions", _) => Some(()),
+                    _ => self.follow(value),
+                })
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(()),
+        }
+    }
+
+    fn refer(&mut self, to: &'s str) -> Option<()> {
+        self.left = self.left.checked_sub(1)?;
+        if self.under_way.contains(&to) {
+            return Some(());
+        }
+        let found = self.root.pointer(to.strip_prefix('#')?)?;
+        self.under_way.push(to);
+        let followed = self.follow(found);
+        self.under_way.pop();
+        followed
     }
 }
 
@@ -102,9 +150,25 @@ mod tests {
         checked(json!({ "$ref": "#" }), json!({}));
         checked(json!({ "allOf": [{ "$ref": "#" }, { "not": { "$ref": "#" } }] }), json!({}));
         let doubled = |to: Value| json!({ "allOf": [to, to] });
-        assert_eq!(checked(chain(30, doubled), json!({})), Some(true));
+        assert_eq!(checked(chain(11, doubled), json!({})), Some(true));
+        assert_eq!(checked(chain(30, doubled), json!({})), None, "a thousand million checks");
         let apart = |to: Value| json!({ "properties": { "a": to, "next": to } });
-        assert_eq!(checked(chain(30, apart), json!({})), Some(true));
+        assert_eq!(checked(chain(11, apart), deep(8)), Some(true));
+        assert_eq!(checked(chain(30, apart), json!({})), None, "as many");
+        for other in [json!({ "$dynamicRef": "#" }), json!({ "$ref": "#anchor", "$anchor": "anchor" })] {
+            assert_eq!(checked(other, json!({})), None, "nobody knows how many");
+        }
+        let inner = json!({ "$id": "inner", "$ref": "#/$defs/x", "$defs": { "x": { "type": "object" } } });
+        assert_eq!(checked(json!({ "allOf": [inner] }), json!({})), None, "pointers of its own");
+        let twice = |to: &str| {
+            json!({ "allOf": [{ "properties": { "next": { "$ref": to } } },
+            { "properties": { "next": { "$ref": to } } }] })
+        };
+        let ring =
+            json!({ "$ref": "#/$defs/a", "$defs": { "a": twice("#/$defs/b"), "b": twice("#/$defs/a") } });
+        assert_eq!(checked(ring, (0..100).fold(json!({}), |inner, _| json!({ "next": inner }))), Some(true));
+        let shared = json!({ "prefixItems": vec![json!({ "$ref": "#/$defs/x" }); 60], "$defs": { "x": { "type": "string" } } });
+        assert_eq!(checked(shared, json!(["a", 1])), Some(false), "naming one often is nothing much");
         let branching = json!({"anyOf": [
             {"properties": {"next": {"$ref": "#"}}, "required": ["missing"]},
             {"properties": {"next": {"$ref": "#"}}, "required": ["missing as well"]},
